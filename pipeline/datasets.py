@@ -1,0 +1,201 @@
+"""Labelled square grey images: read, checked, split into training and test parts, and kept."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline import artifacts, params, readers
+from pipeline.errors import DataError
+
+Images = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.uint8]
+
+MAX_CLASSES = 256  # a label is kept as one byte
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Training and test images with their labels.
+
+    Attributes:
+        train_images: uint8 (n, side, side), 0 to 255.
+        train_labels: uint8 (n,), indices into `classes`.
+        test_images: uint8 (m, side, side).
+        test_labels: uint8 (m,).
+        classes: integer (c,), what each class is called in the source, ascending.
+    """
+
+    train_images: Images
+    train_labels: Labels
+    test_images: Images
+    test_labels: Labels
+    classes: npt.NDArray[np.int64]
+
+    @property
+    def side(self) -> int:
+        """Height and width of an image, in pixels."""
+        return int(self.train_images.shape[1])
+
+    def arrays(self) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+        """Each array with its name."""
+        for field in fields(self):
+            yield field.name, getattr(self, field.name)
+
+
+def read(section: params.Prepare, seed: int) -> Dataset:
+    """Read the files that `section` names; hold out a test part where they have none.
+
+    Raises:
+        DataError: a file can't be read, or what it holds can't be used.
+    """
+    train_images_path, train_labels_path = Path(section.train_images), Path(section.train_labels)
+    test_images_path, test_labels_path = Path(section.test_images), Path(section.test_labels)
+
+    images = _checked_images(
+        readers.read(train_images_path, "images", "train"), train_images_path, section.transpose
+    )
+    labels = _checked_labels(
+        readers.read(train_labels_path, "labels", "train"), images, train_labels_path
+    )
+    classes = np.unique(labels)
+    if not 2 <= len(classes) <= MAX_CLASSES:
+        raise DataError(
+            f"{train_labels_path}: found {len(classes)} class(es), expected 2 to {MAX_CLASSES}"
+        )
+    indices = np.searchsorted(classes, labels).astype(np.uint8)
+
+    if test_images_path == train_images_path and not readers.has_part(test_images_path, "test"):
+        held_out = _stratified(indices, section.test_fraction, seed)
+        return Dataset(
+            images[~held_out], indices[~held_out], images[held_out], indices[held_out], classes
+        )
+
+    test_images = _checked_images(
+        readers.read(test_images_path, "images", "test"), test_images_path, section.transpose
+    )
+    if test_images.shape[1:] != images.shape[1:]:
+        raise DataError(
+            f"{test_images_path}: found images of {_size(test_images)}, "
+            f"expected {_size(images)} as in {train_images_path}"
+        )
+    test_labels = _checked_labels(
+        readers.read(test_labels_path, "labels", "test"), test_images, test_labels_path
+    )
+    if unknown := sorted(set(test_labels.tolist()) - set(classes.tolist())):
+        raise DataError(
+            f"{test_labels_path}: found label(s) {unknown[:5]}, "
+            f"expected only those of the training part: {classes.tolist()}"
+        )
+    return Dataset(
+        images,
+        indices,
+        test_images,
+        np.searchsorted(classes, test_labels).astype(np.uint8),
+        classes,
+    )
+
+
+def save(dataset: Dataset, folder: Path) -> None:
+    """Write each array to a `.npy` file of its own in `folder`."""
+    for name, array in dataset.arrays():
+        artifacts.write_array(folder / f"{name}.npy", array)
+
+
+def load(folder: Path) -> Dataset:
+    """The dataset that `save` wrote, memory-mapped: pages are read when they are used.
+
+    Raises:
+        DataError: an array is missing or not readable.
+    """
+    try:
+        arrays = {
+            field.name: np.load(folder / f"{field.name}.npy", mmap_mode="r", allow_pickle=False)
+            for field in fields(Dataset)
+        }
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{folder}: {error}; `dvc repro prepare` writes it") from None
+    return Dataset(**arrays)
+
+
+def summary(dataset: Dataset) -> dict[str, Any]:
+    """What a person wants to know of a dataset before trusting a model made from it."""
+    train, test = _digests(dataset.train_images), _digests(dataset.test_images)
+    count = len(dataset.classes)
+    return {
+        "side": dataset.side,
+        "classes": dataset.classes.tolist(),
+        "train_images": len(train),
+        "test_images": len(test),
+        "train_images_per_class": np.bincount(dataset.train_labels, minlength=count).tolist(),
+        "test_images_per_class": np.bincount(dataset.test_labels, minlength=count).tolist(),
+        "train_pixel_mean": float(np.mean(dataset.train_images, dtype=np.float64)),
+        "train_duplicates": len(train) - len(set(train)),
+        "test_duplicates": len(test) - len(set(test)),
+        # A test image that is also a training image flatters every held-out figure.
+        "test_images_in_train": len(set(train) & set(test)),
+    }
+
+
+def _checked_images(images: readers.Array, path: Path, transpose: bool) -> Images:
+    if images.ndim != 3 or images.shape[1] != images.shape[2] or 0 in images.shape:
+        raise DataError(
+            f"{path}: found images of shape {images.shape}, "
+            "expected (count, side, side): at least one square grey image"
+        )
+    images = _whole_numbers(images, path, "pixel", 255).astype(np.uint8, copy=False)
+    return np.ascontiguousarray(images.transpose(0, 2, 1)) if transpose else images
+
+
+def _checked_labels(labels: readers.Array, images: Images, path: Path) -> npt.NDArray[np.int64]:
+    if labels.shape != (len(images),):
+        raise DataError(
+            f"{path}: found labels of shape {labels.shape}, "
+            f"expected ({len(images)},): one for each image"
+        )
+    return _whole_numbers(labels, path, "label", 2**31 - 1).astype(np.int64)
+
+
+def _whole_numbers(array: readers.Array, path: Path, what: str, high: int) -> readers.Array:
+    if array.dtype.kind not in "uif":
+        raise DataError(f"{path}: found {what}s of type {array.dtype}, expected whole numbers")
+    if array.dtype == np.uint8:
+        return array
+    low, top = array.min().item(), array.max().item()
+    # NaN compares false with everything, so it can't pass.
+    if not (low >= 0 and top <= high):
+        raise DataError(f"{path}: found {what} values from {low} to {top}, expected 0 to {high}")
+    if array.dtype.kind == "f" and not np.array_equal(array, np.floor(array)):
+        raise DataError(
+            f"{path}: found {what} values with fractions ({low} to {top}), "
+            f"expected whole numbers from 0 to {high}"
+        )
+    return array
+
+
+def _stratified(indices: Labels, fraction: float, seed: int) -> npt.NDArray[np.bool_]:
+    """A mask that holds out `fraction` of each class: at least one image, never all of them."""
+    generator = np.random.default_rng(seed)
+    held_out = np.zeros(len(indices), np.bool_)
+    for index in np.unique(indices):
+        members = generator.permutation(np.flatnonzero(indices == index))
+        if len(members) < 2:
+            raise DataError(
+                f"class {index} (counted from 0) has one image, expected two or more: "
+                "one to train on and one to hold out"
+            )
+        count = min(max(round(fraction * len(members)), 1), len(members) - 1)
+        held_out[members[:count]] = True
+    return held_out
+
+
+def _digests(images: Images) -> list[bytes]:
+    return [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images]
+
+
+def _size(images: Images) -> str:
+    return f"{images.shape[1]} x {images.shape[2]} pixels"

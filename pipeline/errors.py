@@ -1,0 +1,46 @@
+"""The mistakes a user can make, each told in one line that says what was found and what to do."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class UserError(Exception):
+    """A mistake the user can mend; its text says what was found, where, and what is expected."""
+
+
+class ParamsError(UserError):
+    """params.yaml holds a key or a value that no stage can work with."""
+
+
+class DataError(UserError):
+    """A dataset file can't be read, or what it holds is not a set of labelled square images."""
+
+
+class TrainingError(UserError):
+    """A training went where no result can come from."""
+
+
+class LockError(UserError):
+    """dvc.lock, dvc.yaml and the working tree do not fit together."""
+
+
+class StageFailed(UserError):  # noqa: N818 - it names what happened, as the line that tells it does
+    """A stage, run by a process of its own, ended with an error that it has told itself."""
+
+
+class MachineError(UserError):
+    """This machine lacks something that the params ask for."""
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """End the process with one line and exit status 1 on a `UserError`; no traceback."""
+    try:
+        yield
+    except UserError as error:
+        for line in str(error).splitlines():
+            print(f"error: {line}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

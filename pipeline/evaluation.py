@@ -1,0 +1,164 @@
+"""What a trained model is worth, on images it has not seen: pure functions to named figures."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from pipeline import models, params, training
+from pipeline.datasets import Dataset, Images
+
+Floats = npt.NDArray[np.float32]
+
+BATCH = 256
+SSIM_WINDOW = 11  # pixels, with a Gaussian of sigma 1.5: Wang et al. 2004
+SMALLEST_MSE = 1e-10  # caps PSNR at 100 dB: a perfect image would have an infinite one
+PROBE_CODES = 60_000  # at most so many training codes: MNIST's own number, 750 MB at 3,136 each
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """Per-image errors of reconstructions against originals scaled to 0..1, each (n,).
+
+    Attributes:
+        bce: mean binary cross-entropy of a pixel, nats.
+        mse: mean squared error of a pixel.
+        psnr: peak signal-to-noise ratio, dB: 10 log10(1 / mse), at most 100.
+        ssim: structural similarity, -1..1 (Wang et al. 2004).
+    """
+
+    bce: Floats
+    mse: Floats
+    psnr: Floats
+    ssim: Floats
+
+
+def classifier_metrics(
+    model: keras.Model, history: list[training.Row], target_accuracy: float
+) -> dict[str, Any]:
+    """The metrics of the classifier, from its history."""
+    last = history[-1]
+    reached = (row["epoch"] for row in history if row["accuracy"] >= target_accuracy)
+    return {
+        "train_loss": last["loss"],
+        "train_accuracy": last["accuracy"],
+        "test_loss": last["test_loss"],
+        "test_accuracy": last["test_accuracy"],
+        "parameters": model.count_params(),
+        "epochs": len(history),
+        "epochs_to_target": next(reached, None),
+    }
+
+
+def autoencoder_metrics(
+    model: keras.Model,
+    history: list[training.Row],
+    dataset: Dataset,
+    probe: params.Training,
+    seed: int,
+) -> dict[str, Any]:
+    """The metrics of an autoencoder: error on test images beside the size of the code behind it."""
+    errors = reconstruction_errors(dataset.test_images, predict(model, dataset.test_images))
+    code_size = int(np.prod(models.encoder(model).output_shape[1:]))
+    return {
+        "train_loss": history[-1]["loss"],
+        "test_bce": _mean(errors.bce),
+        "test_mse": _mean(errors.mse),
+        "test_psnr": _mean(errors.psnr),
+        "test_ssim": _mean(errors.ssim),
+        "probe_accuracy": probe_accuracy(model, dataset, probe, seed),
+        "parameters": model.count_params(),
+        "code_size": code_size,
+        # Numbers in an image for each number in its code; below 1 the "code" is larger.
+        "compression": dataset.side**2 / code_size,
+        "epochs": len(history),
+    }
+
+
+def reconstruction_errors(images: Images, reconstructions: Floats) -> Reconstruction:
+    """Errors of each of `reconstructions`, float32 (n, side, side), against its image, uint8."""
+    window = min(SSIM_WINDOW, images.shape[1])
+    parts = []
+    for start in range(0, len(images), BATCH):
+        original = tf.cast(images[start : start + BATCH], tf.float32)[..., tf.newaxis] / 255
+        restored = tf.convert_to_tensor(reconstructions[start : start + BATCH])[..., tf.newaxis]
+        bce = keras.losses.binary_crossentropy(original, restored)
+        mse = tf.reduce_mean(tf.square(original - restored), axis=(1, 2, 3))
+        parts.append(
+            (
+                tf.reduce_mean(bce, axis=(1, 2)),
+                mse,
+                -10 * tf.math.log(tf.maximum(mse, SMALLEST_MSE)) / math.log(10),
+                tf.image.ssim(original, restored, max_val=1.0, filter_size=window),
+            )
+        )
+    return Reconstruction(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def probe_accuracy(
+    autoencoder: keras.Model, dataset: Dataset, section: params.Training, seed: int
+) -> float:
+    """How well a linear classifier tells the classes from the codes alone, on test codes.
+
+    The usual measure of a representation ("linear evaluation"): what a code keeps of the image
+    but hides from a linear model does not count.
+    """
+    encoder = models.encoder(autoencoder)
+    train = predict(encoder, dataset.train_images[:PROBE_CODES])
+    test = predict(encoder, dataset.test_images)
+    train, test = train.reshape(len(train), -1), test.reshape(len(test), -1)
+    classes = len(dataset.classes)
+    history = training.fit(
+        models.linear_probe(train.shape[1], classes),
+        (train, dataset.train_labels[:PROBE_CODES]),
+        (test, dataset.test_labels),
+        objective=training.classification(classes),
+        section=section,
+        seed=seed,
+    )
+    return history[-1]["test_accuracy"]
+
+
+def predict(model: keras.Model, images: Images) -> Floats:
+    """The model's output for each image, float32 (n, ...)."""
+    outputs: Floats = model.predict(images, batch_size=BATCH, verbose=0)
+    return outputs
+
+
+def _mean(values: Floats) -> float:
+    return float(np.mean(values, dtype=np.float64))
+
+
+@dataclass(frozen=True)
+class Plane:
+    """Codes on the plane of their two first principal components.
+
+    Attributes:
+        points: (n, 2).
+        share: (2,), each component's share of the codes' variance, 0..1.
+    """
+
+    points: Floats
+    share: Floats
+
+
+def principal_plane(codes: Floats) -> Plane:
+    """Project `codes`, (n, ...), n at least 3, by principal component analysis.
+
+    By subspace iteration on a few random directions (Halko et al. 2011, algorithm 4.4): an exact
+    decomposition of codes as long as the convolutional ones takes 50 times as long.
+    """
+    flat = codes.reshape(len(codes), -1)
+    flat = flat - flat.mean(axis=0)
+    directions = np.random.default_rng(0).standard_normal((flat.shape[1], 10), np.float32)
+    for _ in range(10):
+        directions, _ = np.linalg.qr(flat.T @ (flat @ directions))
+    left, singular, _ = np.linalg.svd(flat @ directions, full_matrices=False)
+    points = left[:, :2] * singular[:2]
+    # A component's sign is arbitrary: make its largest coordinate positive.
+    extremes = points[np.abs(points).argmax(axis=0), [0, 1]]
+    return Plane(points * np.where(extremes < 0, -1, 1), singular[:2] ** 2 / np.square(flat).sum())

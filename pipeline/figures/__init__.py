@@ -1,0 +1,1 @@
+"""Figures: pure functions from arrays to a `matplotlib.figure.Figure`, in the style of `style`."""

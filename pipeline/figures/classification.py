@@ -1,0 +1,66 @@
+"""Where the classifier is wrong."""
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+
+from pipeline.evaluation import Floats
+from pipeline.figures import style
+from pipeline.figures.digits import Images, Names
+
+Labels = npt.NDArray[np.uint8]
+CELL_NUMBERS = 15  # classes up to which a cell has room for its number
+
+
+def confusion_matrix(labels: Labels, predicted: Labels, names: Names) -> Figure:
+    """Test images counted by true class (rows) and predicted class (columns).
+
+    The colour is the share of the row, on a square-root scale so that rare mistakes show.
+    """
+    count = len(names)
+    matrix = np.zeros((count, count), np.int64)
+    np.add.at(matrix, (labels, predicted), 1)
+    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+
+    figure = Figure(figsize=(7.5, 7.5))
+    axes = figure.subplots()
+    axes.imshow(np.sqrt(share), cmap="Blues", vmin=0, vmax=1)
+    axes.set(xticks=range(count), yticks=range(count), xlabel="predicted", ylabel="true")
+    axes.set_xticklabels(names)
+    axes.set_yticklabels(names)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0, labelsize=10 if count <= CELL_NUMBERS else 6)
+    if count <= CELL_NUMBERS:
+        for row, column in np.ndindex(count, count):
+            if number := matrix[row, column]:
+                colour = "white" if share[row, column] > 0.5 else "black"
+                axes.text(column, row, f"{number}", ha="center", va="center", color=colour)
+    accuracy = np.trace(matrix) / matrix.sum()
+    figure.suptitle(f"Classifier on {matrix.sum():,} test images: {accuracy:.1%} right")
+    return figure
+
+
+def confident_mistakes(
+    images: Images, labels: Labels, probabilities: Floats, names: Names
+) -> Figure:
+    """The 15 wrongly classified images of which the classifier was surest, surest first.
+
+    `probabilities` are (n, classes).
+    """
+    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    wrong = np.flatnonzero(predicted != labels)
+    surest = wrong[np.argsort(-confidence[wrong], kind="stable")][:15]
+    figure = Figure(figsize=(9.5, 6.8))
+    grid = figure.subplots(3, 5)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for axes, index in zip(grid.flat, surest, strict=False):
+        axes.set_axis_on()
+        style.image(axes, images[index])
+        axes.set_title(
+            f"{names[predicted[index]]} ({confidence[index]:.1%}), is {names[labels[index]]}",
+            loc="center",
+            fontsize=10,
+        )
+    figure.suptitle("The classifier's most confident mistakes on test images")
+    return figure

@@ -1,0 +1,34 @@
+"""How the codes lie in space."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from pipeline.evaluation import Plane
+from pipeline.figures import style
+from pipeline.figures.classification import Labels
+from pipeline.figures.digits import Names
+
+LEGEND = 20  # classes that a legend can list
+
+
+def code_map(planes: Mapping[str, Plane], labels: Labels, names: Names) -> Figure:
+    """The codes of each autoencoder on the plane in which they vary most, coloured by class."""
+    colours = np.array(style.class_colours(len(names)))[:, :3]
+    figure = Figure(figsize=(12, 6.4))
+    for axes, (name, plane) in zip(figure.subplots(1, len(planes)), planes.items(), strict=True):
+        axes.scatter(*plane.points.T, s=9, lw=0, alpha=0.7, color=colours[labels])
+        axes.set(xticks=[], yticks=[])
+        axes.set_xlabel(f"first principal component ({plane.share[0]:.0%} of the variance)")
+        axes.set_ylabel(f"second ({plane.share[1]:.0%})")
+        axes.set_title(f"{name} autoencoder")
+    if len(names) <= LEGEND:
+        handles = [
+            Line2D([], [], marker="o", ls="", color=colour, label=f"{label}")
+            for colour, label in zip(colours, names, strict=True)
+        ]
+        figure.legend(handles=handles, loc="outside right center", title="class")
+    figure.suptitle(f"The codes of {len(labels):,} test images, seen in two dimensions")
+    return figure

@@ -1,0 +1,128 @@
+"""Images beside what the models make of them. Images are uint8, reconstructions 0..1."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+
+from pipeline.evaluation import Floats
+from pipeline.figures import style
+
+Images = npt.NDArray[np.uint8]
+Names = npt.NDArray[np.int64]
+
+GAP = 2  # blank pixels between feature maps
+
+
+def labelled(images: Images, names: Names) -> Figure:
+    """Ten images, 2 x 5, each with its class."""
+    figure = Figure(figsize=(9, 4.4))
+    for axes, pixels, name in zip(figure.subplots(2, 5).flat, images, names, strict=False):
+        style.image(axes, pixels)
+        axes.set_title(f"{name}", loc="center")
+    for axes in figure.axes[len(images) :]:
+        axes.set_axis_off()
+    figure.suptitle("The first training images and their labels")
+    return figure
+
+
+def dense_codes(images: Images, codes: Floats, reconstructions: Floats) -> Figure:
+    """Originals, codes as near-square pictures, and reconstructions: 3 rows.
+
+    `codes` are (n, units); a code that fills no rectangle is padded with blanks.
+    """
+    columns = int(np.ceil(np.sqrt(codes.shape[1])))
+    rows = -(-codes.shape[1] // columns)
+    pictures = np.full((len(codes), rows * columns), np.nan, np.float32)
+    pictures[:, : codes.shape[1]] = codes
+    figure = _rows(
+        {
+            "original": images,
+            f"code\n({codes.shape[1]} numbers)": pictures.reshape(-1, rows, columns),
+            "reconstruction": reconstructions,
+        },
+        heights=[1, 1, 1],
+    )
+    figure.suptitle("Dense autoencoder: an image, its code, and what the code gives back")
+    return figure
+
+
+def conv_codes(images: Images, codes: Floats, reconstructions: Floats) -> Figure:
+    """Originals, codes as mean map and as strip, and reconstructions: 4 rows.
+
+    `codes` are (n, height, width, filters); the strip has a row for each place, a column for each
+    filter.
+    """
+    places, filters = codes.shape[1] * codes.shape[2], codes.shape[3]
+    figure = _rows(
+        {
+            "original": images,
+            "mean over\nthe code's maps": codes.mean(axis=3),
+            f"code as a strip\n({places} places\nx {filters} maps)": codes.reshape(
+                len(codes), places, filters
+            ),
+            "reconstruction": reconstructions,
+        },
+        heights=[1, 1, 1.6, 1],
+    )
+    figure.suptitle("Convolutional autoencoder: an image, its code, and what the code gives back")
+    return figure
+
+
+def feature_maps(images: Images, codes: Floats) -> Figure:
+    """Each image beside every map of its code; one grey scale a row. `codes` as in `conv_codes`."""
+    filters = codes.shape[3]
+    scale = images.shape[1] // codes.shape[1]
+    pictures = [np.kron(code.transpose(2, 0, 1), np.ones((scale, scale))) for code in codes]
+    figure = Figure(figsize=(1.3 + 0.72 * filters, 0.8 + 0.82 * len(images)))
+    grid = figure.subplots(len(images), 2, squeeze=False, width_ratios=[1, filters])
+    for (left, right), pixels, maps in zip(grid, images, pictures, strict=True):
+        style.image(left, pixels)
+        style.image(right, _side_by_side(maps), aspect="equal")
+    side = images.shape[1] + GAP
+    right = grid[-1, 1]
+    right.set_xticks(np.arange(filters) * side + side / 2 - GAP, range(1, filters + 1))
+    right.tick_params(length=0, labelsize=9, labelcolor=style.QUIET)
+    figure.suptitle(
+        f"Convolutional autoencoder: an image and the {filters} feature maps of its code"
+    )
+    return figure
+
+
+def comparison(
+    images: Images, names: Names, reconstructions: dict[str, Floats], errors: dict[str, Floats]
+) -> Figure:
+    """Each image and, below it, what each autoencoder makes of it, with its mean squared error.
+
+    `reconstructions` and `errors` go by the autoencoder's name; errors are (n,).
+    """
+    figure = Figure(figsize=(1.6 + 1.02 * len(images), 1.35 + 1.35 * len(reconstructions) + 0.9))
+    grid = figure.subplots(1 + len(reconstructions), len(images), squeeze=False)
+    for axes, pixels, name in zip(grid[0], images, names, strict=True):
+        style.image(axes, pixels)
+        axes.set_title(f"{name}", loc="center")
+    style.row_title(grid[0, 0], "original")
+    for row, (model, restored) in zip(grid[1:], reconstructions.items(), strict=True):
+        for axes, pixels, error in zip(row, restored, errors[model], strict=True):
+            style.image(axes, pixels, f"{error:.4f}", vmin=0, vmax=1)
+        style.row_title(row[0], f"{model}\n(squared error\nper pixel)")
+    figure.suptitle("Test images and their reconstructions")
+    return figure
+
+
+def _side_by_side(pictures: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
+    """One picture (height, n (width + gap)) of n pictures; a gap is blank."""
+    padded = np.pad(pictures, ((0, 0), (0, 0), (0, GAP)), constant_values=np.nan)
+    return np.concatenate(list(padded), axis=1)
+
+
+def _rows(pictures: dict[str, npt.NDArray[np.generic]], heights: list[float]) -> Figure:
+    count = len(next(iter(pictures.values())))
+    figure = Figure(figsize=(1.7 + 1.5 * count, 0.7 + 1.5 * sum(heights)))
+    grid = figure.subplots(len(pictures), count, squeeze=False, height_ratios=heights)
+    for row, (title, images), height in zip(grid, pictures.items(), heights, strict=True):
+        for axes, pixels in zip(row, images, strict=True):
+            style.image(axes, pixels, aspect="equal" if height == 1 else "auto")
+        style.row_title(row[0], title)
+    return figure

@@ -1,0 +1,72 @@
+"""The one look of every figure."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+
+from pipeline.errors import MachineError
+
+TRAIN, TEST = "#2b6ca3", "#d9772b"
+DENSE, CONV = "#3a8f6b", "#8a4f9e"
+QUIET = "#5a5a5a"  # notes beside the data
+
+STYLE: dict[str, Any] = {
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 12,
+    "axes.labelsize": 11,
+    "axes.grid": False,
+    "figure.constrained_layout.use": True,
+    "figure.titlesize": 14,
+    "figure.titleweight": "bold",
+    "font.family": "DejaVu Sans",  # ships with Matplotlib, so every machine draws the same
+    "font.size": 11,
+    "image.cmap": "gray",
+    "legend.frameon": False,
+    "savefig.dpi": 100,
+}
+
+
+@contextmanager
+def applied(*, usetex: bool) -> Iterator[None]:
+    """Draw and save figures in this style.
+
+    Raises:
+        MachineError: LaTeX is asked for, and not installed.
+    """
+    missing = [program for program in ("latex", "dvipng") if not shutil.which(program)]
+    if usetex and missing:
+        raise MachineError(
+            f"visualize.usetex is true, but found no {' and no '.join(missing)} on PATH; "
+            "install LaTeX (Debian: texlive-latex-extra dvipng cm-super) or set it to false"
+        )
+    settings: Any = {**STYLE, "text.usetex": usetex}
+    with mpl.rc_context(mpl.rcParamsDefault), mpl.rc_context(settings):
+        yield
+
+
+def image(axes: Axes, pixels: npt.NDArray[Any], note: str = "", **options: Any) -> None:
+    """Draw `pixels` in grey without axes, `note` below it."""
+    axes.imshow(pixels, interpolation="nearest", **options)
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel(note, fontsize=9, color=QUIET)
+
+
+def row_title(axes: Axes, title: str) -> None:
+    """Write `title` to the left of a row's first image, upright."""
+    axes.set_ylabel(title, rotation=0, ha="right", va="center", labelpad=8)
+
+
+def class_colours(count: int) -> Sequence[tuple[float, ...]]:
+    """One colour a class, told apart as well as `count` allows."""
+    if count <= 10:
+        return [tuple(colour) for colour in mpl.colormaps["tab10"](range(count))]
+    return [tuple(colour) for colour in mpl.colormaps["turbo"](np.linspace(0, 1, count))]

@@ -1,0 +1,33 @@
+"""Where things lie, relative to the repository's root: the file contract of README.md."""
+
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+PIPELINE = Path("dvc.yaml")
+LOCK = Path("dvc.lock")
+ENVIRONMENT = Path("environment.json")
+PREPARED = Path("data/prepared")
+FIGURES = Path("data/figures")
+
+TRAININGS = ("train_classifier", "train_dense_ae", "train_conv_ae")
+STAGES = ("prepare", *TRAININGS, "visualize")
+
+
+def model(stage: str) -> Path:
+    """The model that a training `stage` writes: train_dense_ae makes dense_ae.keras."""
+    return Path("data/models") / f"{stage.removeprefix('train_')}.keras"
+
+
+def structure(stage: str) -> Path:
+    """The text table of the layers of that model."""
+    return model(stage).with_suffix(".txt")
+
+
+def history(stage: str) -> Path:
+    """One CSV row an epoch."""
+    return Path("data/history") / f"{stage}.csv"
+
+
+def metrics(stage: str) -> Path:
+    """The final figures of `stage`, as JSON."""
+    return Path("data/metrics") / f"{stage}.json"

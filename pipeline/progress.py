@@ -1,0 +1,29 @@
+"""How a training tells a person where it is."""
+
+import sys
+import time
+
+from pipeline.training import OnEpoch, Row
+
+BAR = 24  # characters
+
+
+def reporter(epochs: int) -> OnEpoch:
+    """A receiver of rows that draws a bar on a terminal, and prints a plain line elsewhere."""
+    width, terminal = len(str(epochs)), sys.stdout.isatty()
+    last = time.perf_counter()
+
+    def report(row: Row) -> None:
+        nonlocal last
+        now = time.perf_counter()
+        epoch, seconds, last = int(row["epoch"]), now - last, now
+        figures = "  ".join(f"{name} {value:.4f}" for name, value in row.items() if name != "epoch")
+        line = f"epoch {epoch:>{width}}/{epochs}  {figures}  {seconds:.2f} s"
+        if not terminal:
+            print(line, flush=True)
+            return
+        done = "━" * (BAR * epoch // epochs)
+        end = "\n" if epoch == epochs else ""
+        print(f"\r\033[2K{done:<{BAR}} {line}", end=end, flush=True)
+
+    return report

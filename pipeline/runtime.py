@@ -1,0 +1,128 @@
+"""What decides a result's bytes besides data, code and params: threads, instructions, seeds."""
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline import params
+from pipeline.errors import MachineError
+
+REQUIRED = ("avx2", "fma")
+FEATURES = (*REQUIRED, "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile")
+# Every variable below, so that none of the caller's outlives a switch to native.
+PINNED = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES")
+UNUSED = ("pandas", "scipy", "sklearn")
+# absl's log lines: severity and date, then time, thread and source.
+CHATTER = re.compile(rb"WARNING: All log messages before absl|[IWE]\d{4} \d\d:\d\d:\d\d")
+
+
+def pins(runtime: params.Runtime) -> dict[str, str]:
+    """The environment variables that decide a result, read by libraries when they are imported."""
+    always = {
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "KERAS_BACKEND": "tensorflow",
+        # 2-3 x faster convolutions, and by default on or off by the kind of CPU.
+        "TF_ENABLE_ONEDNN_OPTS": "1",
+        # What goes wrong is raised in Python; the C++ log's errors are notes on missing kernels.
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        # A GPU would give other bytes.
+        "CUDA_VISIBLE_DEVICES": "-1",
+    }
+    if runtime.cpu_isa == "native":
+        return always
+    return always | {
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "OPENBLAS_CORETYPE": "Haswell",
+        "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
+    }
+
+
+def pin(runtime: params.Runtime) -> None:
+    """Set `pins`, whatever the caller's environment says.
+
+    Weights change with the number of threads and with the instruction set that oneDNN picks.
+
+    Raises:
+        MachineError: this CPU lacks what the pins ask for.
+    """
+    if "numpy" in sys.modules or "tensorflow" in sys.modules:
+        raise RuntimeError("pin() must come before NumPy and TensorFlow are imported")
+    missing = [name for name in REQUIRED if name not in cpu_features()]
+    if runtime.cpu_isa == "avx2" and missing:
+        raise MachineError(
+            f"runtime.cpu_isa is avx2, but this CPU has no {' and no '.join(missing)}; "
+            "set it to native, and expect other bytes than the committed ones"
+        )
+    for name in PINNED:
+        os.environ.pop(name, None)
+    os.environ |= pins(runtime)
+
+
+def cpu_features(cpuinfo: Path = Path("/proc/cpuinfo")) -> list[str]:
+    """Those of `FEATURES` that the CPU has, by Linux's own names."""
+    if not cpuinfo.exists():
+        return []
+    flags = re.search(r"^flags\s*:(.*)$", cpuinfo.read_text(), re.MULTILINE)
+    return [name for name in FEATURES if flags and name in flags[1].split()]
+
+
+def allowed_features(runtime: params.Runtime) -> list[str]:
+    """The instruction sets that decide a result and that a stage may use."""
+    return list(REQUIRED) if runtime.cpu_isa == "avx2" else cpu_features()
+
+
+@contextmanager
+def lean_import() -> Iterator[None]:
+    """Import TensorFlow and Keras inside this: in half the time, and without their chatter.
+
+    Keras imports scikit-learn, SciPy and pandas where it finds them (MLflow brings them along) for
+    wrappers and readers that no stage uses: 3 s of 6.
+    """
+    for module in UNUSED:
+        sys.modules[module] = None  # type: ignore[assignment]  # importing it fails, as documented
+    try:
+        with _without_chatter():
+            yield
+    finally:
+        for module in UNUSED:
+            del sys.modules[module]
+
+
+@contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Drop the lines that TensorFlow's C++ logs while it is imported, before its log level counts.
+
+    They come from below Python, so the process's own standard error is held back meanwhile; what
+    is not such a line is passed on.
+    """
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            held.seek(0)
+            for line in held:
+                if not CHATTER.match(line):
+                    sys.stderr.write(line.decode(errors="replace"))
+
+
+def start_tensorflow(seed: int, runtime: params.Runtime) -> None:
+    """Make TensorFlow deterministic, and seed Python, NumPy and Keras."""
+    import keras
+    import tensorflow as tf
+
+    tf.get_logger().setLevel("ERROR")  # a model is traced once for predict: no cause for a warning
+    tf.config.threading.set_intra_op_parallelism_threads(runtime.threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(seed)
