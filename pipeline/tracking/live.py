@@ -1,0 +1,105 @@
+"""The stage's side of tracking: hands what happens to a process of its own, and never waits for it.
+
+A process and not a thread, so that nothing MLflow does (its import of 2 s, a hanging server, a
+crash) can slow, block or fail the stage. Lines of JSON go in; a line comes back for each step that
+the store has answered.
+"""
+
+import json
+import os
+import select
+import subprocess
+import sys
+from contextlib import suppress
+from types import TracebackType
+from typing import IO, Self
+
+PATIENCE = 4.0  # seconds that a finished stage waits for a further sign of life
+# A server that does not answer is given up on at once; `make track` has the time to try again.
+IMPATIENT = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "3", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+
+
+class LiveRun:
+    """The MLflow run of a stage, while it runs: a context manager."""
+
+    def __init__(self, stage: str) -> None:
+        self.stage = stage
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        if os.environ.get("PIPELINE_TRACKING") == "off":
+            return self  # `make verify` rebuilds what is tracked already
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "pipeline.tracking.follow", self.stage],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=IMPATIENT | os.environ,
+            start_new_session=True,  # Ctrl-C is the stage's; the end of its input is the follower's
+        )
+        os.set_blocking(_stream(self.process.stdin).fileno(), False)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.process:
+            _close(self.process)
+
+    def log_epoch(self, row: dict[str, float]) -> None:
+        """Send an epoch's figures."""
+        self._send(row)
+
+    def complete(self) -> None:
+        """Say that all outs are written; wait while the run is made of them, or give up on it."""
+        if not self.process:
+            return
+        self._send({"complete": True})
+        _close(self.process)
+        if _ended_well(self.process):
+            return
+        reason = _last_line(_stream(self.process.stderr)) if self.process.poll() else "no answer"
+        self.process.kill()
+        self.process.wait()
+        print(
+            f"warning: {self.stage}: the outs are written, but not the MLflow run ({reason}); "
+            "`make track` makes it up",
+            file=sys.stderr,
+        )
+
+    def _send(self, message: dict[str, float]) -> None:
+        # A row lost to a full pipe or a dead follower is in the history file that the run is
+        # completed from.
+        if not self.process:
+            return
+        with suppress(OSError):
+            os.write(_stream(self.process.stdin).fileno(), json.dumps(message).encode() + b"\n")
+
+
+def _ended_well(process: subprocess.Popen[bytes]) -> bool:
+    """Whether the follower ends its work, never silent for longer than `PATIENCE`."""
+    answers = _stream(process.stdout)
+    while select.select([answers], [], [], PATIENCE)[0]:
+        if not os.read(answers.fileno(), 4096):
+            with suppress(subprocess.TimeoutExpired):
+                return process.wait(PATIENCE) == 0
+            return False
+    return False
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    with suppress(OSError):
+        _stream(process.stdin).close()
+
+
+def _stream(stream: IO[bytes] | None) -> IO[bytes]:
+    assert stream is not None  # noqa: S101 - every stream is a pipe
+    return stream
+
+
+def _last_line(stream: IO[bytes]) -> str:
+    lines = stream.read().decode(errors="replace").strip().splitlines()
+    return lines[-1][:200] if lines else "no reason given"

@@ -1,0 +1,84 @@
+"""A trained model in MLflow's form: loadable and servable from raw images, without this code."""
+
+import tempfile
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import mlflow.pyfunc
+import numpy as np
+from mlflow.entities import LoggedModelOutput, Run
+from mlflow.models import Model, ModelSignature
+from mlflow.types import ColSpec, Schema, TensorSpec
+
+from pipeline import layout
+from pipeline.tracking.store import Store
+
+SERVED_MODEL = Path(__file__).with_name("served_model.py")
+EXAMPLES = 2  # images in the input example
+PACKAGES = ("mlflow", "keras", "tensorflow-cpu", "tensorflow", "numpy")
+
+
+def log(store: Store, run: Run, stage: str, epochs: int) -> str:
+    """Log the model that `stage` wrote, once a run; return its id.
+
+    MLflow's own `log_model` would import TensorFlow and predict, to check the input example; the
+    model is the stage's, tested there, so it is packed here by hand with the same public calls.
+    """
+    client, run_id = store.client, run.info.run_id
+    known = client.search_logged_models(
+        [store.experiment_id], filter_string=f"source_run_id = '{run_id}'"
+    )
+    if known and str(known[0].status) == "READY":
+        return known[0].model_id
+    model = (
+        known[0]
+        if known
+        else client.create_logged_model(
+            store.experiment_id, name=layout.model(stage).stem, source_run_id=run_id
+        )
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "model"
+        _save(target, stage, Model(run_id=run_id, model_id=model.model_id))
+        client.log_model_artifacts(model.model_id, str(target))
+    client.finalize_logged_model(model.model_id, "READY")
+    client.log_outputs(run_id, [LoggedModelOutput(model.model_id, epochs)])
+    return model.model_id
+
+
+def _save(target: Path, stage: str, mlflow_model: Model) -> None:
+    images = np.load(layout.PREPARED / "test_images.npy", mmap_mode="r")
+    classes = np.load(layout.PREPARED / "classes.npy").tolist()
+    image = images.shape[1:]
+    if stage == "train_classifier":
+        outputs: list[ColSpec | TensorSpec] = [
+            TensorSpec(np.dtype("int64"), (-1,), "class"),
+            TensorSpec(np.dtype("float32"), (-1, len(classes)), "probabilities"),
+        ]
+        config = {"classes": classes}
+    else:
+        outputs = [TensorSpec(np.dtype("float32"), (-1, *image))]
+        config = {}
+    mlflow.pyfunc.save_model(
+        target,
+        python_model=str(SERVED_MODEL),
+        artifacts={"model": str(layout.model(stage))},
+        model_config=config,
+        signature=ModelSignature(
+            Schema([TensorSpec(np.dtype("uint8"), (-1, *image))]), Schema(outputs)
+        ),
+        input_example=np.array(images[:EXAMPLES]),
+        pip_requirements=_requirements(),
+        mlflow_model=mlflow_model,
+    )
+
+
+def _requirements() -> list[str]:
+    """The installed versions of what the served model imports."""
+    pins = []
+    for package in PACKAGES:
+        try:
+            pins.append(f"{package}=={version(package)}")
+        except PackageNotFoundError:
+            continue  # one of the two TensorFlows is not installed
+    return pins

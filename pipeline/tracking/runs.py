@@ -1,0 +1,163 @@
+"""Runs, made from the files that a stage wrote."""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mlflow.data.numpy_dataset import from_numpy
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    Metric,
+    Param,
+    Run,
+    RunTag,
+)
+
+from pipeline import artifacts, layout, lock
+from pipeline.lock import StageState
+from pipeline.tracking import model_package
+from pipeline.tracking.store import Store
+
+STAGES = (*layout.TRAININGS, "visualize")
+BATCH = 500  # metrics; the server takes at most 1,000 a call
+SignOfLife = Callable[[], None]
+
+
+def begin(store: Store, state: StageState) -> Run | None:
+    """The run to log `state` to, a new one or one left unfinished; None if it is there already."""
+    run = store.run_of(state.fingerprint)
+    if run is None:
+        tags = {
+            "dvc.stage": state.name,
+            "dvc.fingerprint": state.fingerprint,
+            **_source_tags(state.cmd),
+        }
+        return store.client.create_run(store.experiment_id, run_name=state.name, tags=tags)
+    if run.info.status == "FINISHED":
+        return None
+    store.client.update_run(run.info.run_id, status="RUNNING")
+    return run
+
+
+def log_epochs(store: Store, run: Run, rows: list[dict[str, float]]) -> None:
+    """Record each row's figures at its epoch."""
+    now = time.time_ns() // 1_000_000
+    metrics = [
+        Metric(name, value, now, int(row["epoch"]))
+        for row in rows
+        for name, value in row.items()
+        if name != "epoch"
+    ]
+    for start in range(0, len(metrics), BATCH):
+        store.client.log_batch(run.info.run_id, metrics=metrics[start : start + BATCH])
+
+
+def complete(store: Store, run: Run, state: StageState, alive: SignOfLife) -> None:
+    """Bring `run` to what the files say, whatever it holds already, and finish it.
+
+    Args:
+        store: where the run is.
+        run: as `begin` gave it.
+        state: the stage with its outs, all of them in the working tree.
+        alive: called after each step that the store has answered.
+    """
+    client, run_id = store.client, run.info.run_id
+    hashes = {
+        **{f"dvc.dep.{path}": md5 for path, md5 in state.deps.items()},
+        **{f"dvc.out.{path}": md5 for path, md5 in state.outs.items()},
+    }
+    tags = [RunTag(key, value) for key, value in hashes.items()]
+    tags.append(RunTag("mlflow.note.content", _description(state)))
+    params = [Param(key, str(value)) for key, value in _flat(state).items()]
+    client.log_batch(run_id, params=params, tags=tags)
+    alive()
+    if state.name in layout.TRAININGS:
+        _log_training(store, run, state, alive)
+    else:
+        client.log_artifacts(run_id, str(layout.FIGURES), "figures")
+        alive()
+    client.set_terminated(run_id, "FINISHED")
+
+
+def _log_training(store: Store, run: Run, state: StageState, alive: SignOfLife) -> None:
+    client, run_id = store.client, run.info.run_id
+    history = artifacts.read_history(layout.history(state.name))
+    client.log_inputs(run_id, datasets=[_dataset(state, part) for part in ("train", "test")])
+    alive()
+    for path in (layout.structure, layout.history, layout.metrics):
+        client.log_artifact(run_id, str(path(state.name)))
+        alive()
+    model_id = model_package.log(store, run, state.name, epochs=len(history))
+    alive()
+    logged = {metric.step for metric in client.get_metric_history(run_id, "loss")}
+    log_epochs(store, run, [row for row in history if int(row["epoch"]) not in logged])
+    alive()
+    known = client.get_run(run_id).data.metrics
+    now = time.time_ns() // 1_000_000
+    final = [
+        Metric(key, value, now, len(history), model_id=model_id)
+        for key, value in artifacts.read_metrics(layout.metrics(state.name)).items()
+        if value is not None and key not in known  # test_loss, say, came with the history
+    ]
+    client.log_batch(run_id, metrics=final)
+    alive()
+
+
+def _dataset(state: StageState, part: str) -> DatasetInput:
+    """The images of `part`, under DVC's own md5 as digest."""
+    images_path = layout.PREPARED / f"{part}_images.npy"
+    described = from_numpy(
+        np.load(images_path, mmap_mode="r"),
+        targets=np.load(layout.PREPARED / f"{part}_labels.npy", mmap_mode="r"),
+        source=str(images_path),
+        name=Path(lock.locked("prepare").params["prepare"][f"{part}_images"]).name,
+        digest=state.deps[str(images_path)],
+    )
+    context = {"train": "training", "test": "evaluation"}[part]
+    return DatasetInput(Dataset(**described.to_dict()), [InputTag("mlflow.data.context", context)])
+
+
+def _flat(state: StageState) -> dict[str, Any]:
+    """Params by short names: the stage's own section without its name, so that runs line up."""
+    flat: dict[str, Any] = {}
+
+    def walk(prefix: str, value: Any) -> None:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                walk(f"{prefix}.{key}" if prefix else key, inner)
+        else:
+            flat[prefix] = value
+
+    for key, value in state.params.items():
+        walk("" if key == state.name else key, value)
+    return flat
+
+
+def _source_tags(cmd: str) -> dict[str, str]:
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+        return done.stdout.strip()
+
+    # What the stages write is on its way to being committed; all else that differs is "dirty".
+    changes = git("status", "--porcelain", "--", ".", ":!data", ":!dvc.lock")
+    commit = git("rev-parse", "HEAD")
+    tags = {
+        "git.commit": commit,
+        "git.dirty": str(bool(changes)).lower(),
+        "mlflow.source.git.commit": commit,  # MLflow's own columns, Version and Source
+        "mlflow.source.name": cmd,
+        "mlflow.source.type": "LOCAL",
+    }
+    if name := os.environ.get("DVC_EXP_NAME"):
+        tags["dvc.experiment"] = name
+    return tags
+
+
+def _description(state: StageState) -> str:
+    return f"Made by `{state.cmd}`; `dvc repro {state.name}` makes the same bytes again."

@@ -1,0 +1,20 @@
+"""The MLflow UI over the tracking store."""
+
+import os
+import sys
+
+from pipeline.tracking import address
+
+
+def main(host: str, port: int) -> None:
+    """Become `mlflow ui`, listening on `host`: this machine alone unless told otherwise."""
+    print(f"MLflow UI: http://{host}:{port} (Ctrl-C ends it)", flush=True)
+    os.execv(
+        sys.executable,
+        [
+            *(sys.executable, "-m", "mlflow", "ui"),
+            *("--backend-store-uri", address.tracking_uri()),
+            *("--host", host, "--port", str(port)),
+            *("--workers", "1"),  # one person looks; the default of 4 each import MLflow for 3 s
+        ],
+    )
