@@ -1,0 +1,31 @@
+"""Run one stage: `python -m stages train_classifier`. DVC does so; see dvc.yaml.
+
+The params are checked and the runtime pinned before the stage, and with it NumPy and TensorFlow,
+is imported: a mistake is told at once, and no library starts with other settings.
+"""
+
+import argparse
+import importlib
+
+from pipeline import errors, layout, runtime
+from pipeline.params import load_params
+
+
+def main(stage: str) -> None:
+    """Check params.yaml, pin the runtime, run `stage`."""
+    with errors.reported():
+        params = load_params(layout.PARAMS)
+        runtime.pin(params.runtime)
+        with runtime.lean_import():
+            module = importlib.import_module(f"stages.{stage}")
+        module.main(params)
+
+        from pipeline import environment
+
+        environment.record(params.runtime)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m stages", description="Run one stage.")
+    parser.add_argument("stage", choices=layout.STAGES)
+    main(parser.parse_args().stage)

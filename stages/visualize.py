@@ -1,0 +1,85 @@
+"""Activity 1, the ReLU neuron, and every figure of what the trainings made."""
+
+import keras
+import numpy as np
+
+from pipeline import artifacts, datasets, evaluation, layout, models, runtime
+from pipeline.figures import classification, codes, curves, digits, neuron, style
+from pipeline.params import Params
+from pipeline.tracking.live import LiveRun
+
+STAGE = "visualize"
+EXAMPLES = 5  # images beside their codes
+
+
+def main(params: Params) -> None:
+    """Draw everything, then write it, and log the run."""
+    section = params.visualize
+    with style.applied(usetex=section.usetex), LiveRun(STAGE) as run:
+        runtime.start_tensorflow(params.seed, params.runtime)
+        dataset = datasets.load(layout.PREPARED)
+        names = dataset.classes
+        test_images, test_labels = np.array(dataset.test_images), np.array(dataset.test_labels)
+
+        weights = section.neuron_weights
+        figures = {
+            "relu_neuron": neuron.relu_neuron(weights[:1]),
+            "relu_neuron_weights": neuron.relu_neuron(weights),
+            "digits": digits.labelled(dataset.train_images[:10], names[dataset.train_labels[:10]]),
+        }
+
+        classifier = _model("train_classifier")
+        probabilities = evaluation.predict(classifier, test_images)
+        predicted = probabilities.argmax(axis=1)
+        figures["confusion_matrix"] = classification.confusion_matrix(test_labels, predicted, names)
+        figures["confident_mistakes"] = classification.confident_mistakes(
+            test_images, test_labels, probabilities, names
+        )
+
+        autoencoders = {"dense": _model("train_dense_ae"), "convolutional": _model("train_conv_ae")}
+        encoders = {name: models.encoder(model) for name, model in autoencoders.items()}
+
+        images = test_images[:EXAMPLES]
+        dense_code = evaluation.predict(encoders["dense"], images)
+        conv_code = evaluation.predict(encoders["convolutional"], images)
+        restored = {name: evaluation.predict(model, images) for name, model in autoencoders.items()}
+        figures["dense_ae_codes"] = digits.dense_codes(images, dense_code, restored["dense"])
+        figures["conv_ae_codes"] = digits.conv_codes(images, conv_code, restored["convolutional"])
+        figures["conv_ae_feature_maps"] = digits.feature_maps(images, conv_code)
+
+        # One test image of each class, of ten classes at most.
+        chosen = np.unique(test_labels, return_index=True)[1][:10]
+        images = test_images[chosen]
+        restored = {name: evaluation.predict(model, images) for name, model in autoencoders.items()}
+        errors = {
+            name: evaluation.reconstruction_errors(images, pixels).mse
+            for name, pixels in restored.items()
+        }
+        figures["comparison"] = digits.comparison(
+            images, names[test_labels[chosen]], restored, errors
+        )
+
+        images = test_images[: section.map_images]
+        planes = {
+            name: evaluation.principal_plane(evaluation.predict(encoder, images))
+            for name, encoder in encoders.items()
+        }
+        figures["code_map"] = codes.code_map(planes, test_labels[: section.map_images], names)
+
+        histories = {
+            stage: artifacts.read_history(layout.history(stage)) for stage in layout.TRAININGS
+        }
+        figures["training_curves"] = curves.training_curves(
+            histories["train_classifier"],
+            {"Dense": histories["train_dense_ae"], "Convolutional": histories["train_conv_ae"]},
+            params.train_classifier.target_accuracy,
+        )
+
+        for name, figure in figures.items():
+            artifacts.write_figure(layout.FIGURES / f"{name}.png", figure)
+        print(f"{len(figures)} figures in {layout.FIGURES}")
+        run.complete()
+
+
+def _model(stage: str) -> keras.Model:
+    return keras.saving.load_model(layout.model(stage), compile=False, safe_mode=True)
