@@ -1,0 +1,80 @@
+"""The stages run from a clean clone by their own commands: no DVC, no cache, no earlier outs."""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from pipeline.errors import StageFailed
+from pipeline.lock import StageState
+
+
+def clone(target: Path) -> None:
+    """Clone HEAD of the repository in the current folder to `target`.
+
+    Raises:
+        StageFailed: this is no git repository, or has no commit.
+    """
+    done = subprocess.run(
+        ["git", "clone", "--quiet", "--no-hardlinks", ".", str(target)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise StageFailed(f"git clone: {done.stderr.strip()}")
+
+
+def rebuild(root: Path, states: dict[str, StageState], only: str | None) -> None:
+    """Run the stages in the clone at `root`, or `only` one and what it depends on.
+
+    Stages that depend on none that is still to run are run side by side.
+
+    Raises:
+        StageFailed: a stage ended with an error; what it printed is in the message.
+    """
+    makers = {path: state.name for state in states.values() for path in state.outs}
+    needs = {
+        name: {makers[path] for path in state.deps if path in makers}
+        for name, state in states.items()
+    }
+    to_run = _closure(only, needs) if only else set(states)
+    for name in to_run:
+        for path in states[name].outs:
+            _remove(root / path)
+    while to_run:
+        ready = [name for name in to_run if not needs[name] & to_run]
+        with ThreadPoolExecutor(len(ready)) as pool:
+            for _ in pool.map(lambda name: _run(root, states[name]), ready):
+                pass  # an exception in a thread comes out here
+        to_run -= set(ready)
+
+
+def _closure(name: str, needs: dict[str, set[str]]) -> set[str]:
+    return {name}.union(*(_closure(need, needs) for need in needs[name]))
+
+
+def _run(root: Path, state: StageState) -> None:
+    print(f"rebuilding {state.name} ...", flush=True)
+    program, *arguments = shlex.split(state.cmd)
+    done = subprocess.run(
+        [sys.executable if program == "python" else program, *arguments],
+        cwd=root,
+        env=os.environ | {"PIPELINE_TRACKING": "off"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise StageFailed(f"{state.name} can't be rebuilt:\n{done.stdout.strip()}")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,185 @@
+"""`make verify`: rebuild HEAD from nothing but git, and hold every out against dvc.lock."""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline import comparison, environment, layout, lock
+from pipeline.errors import LockError
+from pipeline.lock import StageState
+from pipeline.params import load_params
+from pipeline.rebuild import clone, rebuild
+from pipeline.report import table
+
+JUDGED = (".csv", ".json")  # the kinds of out that a tolerance judges: history and metrics
+HEADINGS = ("out", "stage", "same bytes", "largest difference")
+
+
+@dataclass(frozen=True)
+class Out:
+    """One rebuilt file, held against what it should be.
+
+    Attributes:
+        path: relative to the repository's root.
+        stage: the stage that makes it.
+        same: whether the bytes are the same.
+        difference: the largest absolute difference of its numbers, see `comparison`; None where
+            the expected bytes are not at hand.
+    """
+
+    path: str
+    stage: str
+    same: bool
+    difference: float | None
+
+
+def main(*, stage: str | None, twice: bool, tolerance: float | None) -> None:
+    """Rebuild and compare; print a table, the first drift and what may have caused it.
+
+    Args:
+        stage: judge this stage alone; what it depends on is rebuilt, too.
+        twice: compare two rebuilds with each other, not one with dvc.lock.
+        tolerance: pass when history and metrics agree within it, although bytes differ.
+
+    Raises:
+        LockError: there is no such stage, or no dvc.lock in HEAD.
+        StageFailed: a stage can't be rebuilt.
+        SystemExit: with status 1, on drift.
+    """
+    if stage not in (None, *layout.STAGES):
+        raise LockError(f"--stage: found '{stage}', expected one of {', '.join(layout.STAGES)}")
+    if _output("git", "status", "--porcelain"):
+        print("There are uncommitted changes; this verifies HEAD, without them.")
+    with tempfile.TemporaryDirectory(prefix="verify-") as folder:
+        rebuilt, expected = Path(folder) / "rebuilt", Path(folder) / "expected"
+        clone(rebuilt)
+        states = {name: lock.locked(name, rebuilt) for name in layout.STAGES}
+        record = environment.recorded(rebuilt)
+        if twice:
+            clone(expected)
+            rebuild(expected, states, stage)
+        else:
+            _collect_expected(states.values(), rebuilt, expected)
+        rebuild(rebuilt, states, stage)
+
+        judged = [states[name] for name in layout.STAGES if stage in (None, name)]
+        outs = [out for state in judged for out in _compare(state, rebuilt, expected, twice)]
+        drifted = [out for out in outs if not out.same]
+        print(f"\n{table([HEADINGS, *map(_row, outs)], left=2)}\n")
+        against = "two rebuilds" if twice else "this rebuild and dvc.lock"
+        native = load_params(rebuilt / layout.PARAMS).runtime.cpu_isa == "native"
+        if not drifted:
+            print(f"identical: {len(outs)} outs, {against}")
+        else:
+            print(f"drift: {len(drifted)} of {len(outs)} outs, {against}")
+            print(f"first stage to drift: {drifted[0].stage}")
+            for cause in _causes(states[drifted[0].stage], rebuilt, record):
+                print(f"  {cause}")
+    if native:
+        print("runtime.cpu_isa is native: a CPU with other instruction sets may give other bytes")
+    if not drifted:
+        return
+    if tolerance is not None and _agree(outs, tolerance):
+        print(f"passed: history and metrics agree within {tolerance:g}, although bytes differ")
+        return
+    sys.exit(1)
+
+
+def _collect_expected(states: Iterable[StageState], root: Path, target: Path) -> None:
+    """Copy the outs that dvc.lock names to `target`: from git, or DVC's cache if it has them."""
+    cache = Path(_output(sys.executable, "-m", "dvc", "cache", "dir")) / "files/md5"
+    for state in states:
+        for path, md5 in state.outs.items():
+            committed, cached, copy = root / path, cache / md5[:2] / md5[2:], target / path
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            if committed.is_dir():
+                shutil.copytree(committed, copy)
+            elif committed.exists() or cached.exists():
+                shutil.copyfile(committed if committed.exists() else cached, copy)
+
+
+def _compare(state: StageState, rebuilt: Path, expected: Path, twice: bool) -> Iterator[Out]:
+    for path, locked in state.outs.items():
+        found = lock.hashes([path], rebuilt)[path]
+        wanted = lock.hashes([path], expected)[path] if twice else locked
+        if found == wanted:
+            yield Out(path, state.name, same=True, difference=0.0)
+        elif (rebuilt / path).is_dir():
+            yield from _compare_folder(path, state.name, rebuilt, expected)
+        else:
+            yield Out(path, state.name, False, _difference(rebuilt / path, expected / path))
+
+
+def _compare_folder(path: str, stage: str, rebuilt: Path, expected: Path) -> Iterator[Out]:
+    """A row for each file that differs; for the folder where only dvc.lock does."""
+    names = {file.name for root in (rebuilt, expected) for file in (root / path).glob("*")}
+    alike = True
+    for name in sorted(names):
+        ours, theirs = rebuilt / path / name, expected / path / name
+        if ours.exists() and theirs.exists() and ours.read_bytes() == theirs.read_bytes():
+            continue
+        alike = False
+        gap = _difference(ours, theirs) if ours.exists() else None
+        yield Out(f"{path}/{name}", stage, same=False, difference=gap)
+    if alike:
+        yield Out(path, stage, same=False, difference=0.0)
+
+
+def _difference(found: Path, expected: Path) -> float | None:
+    return comparison.difference(found, expected) if expected.exists() else None
+
+
+def _causes(state: StageState, rebuilt: Path, record: dict[str, Any]) -> Iterator[str]:
+    """What differs between the inputs that dvc.lock and the record name and those of now."""
+    now = lock.current(state.name, rebuilt)
+    any_cause = False
+    for path, md5 in now.deps.items():
+        if state.deps.get(path) != md5:
+            any_cause = True
+            kind = "code" if path.endswith(".py") or "." not in path else "data"
+            yield f"{kind}: {path} is not the one that dvc.lock names"
+    used = environment.used(load_params(rebuilt / layout.PARAMS).runtime)
+    for title, was, is_ in (("params", state.params, now.params), ("environment", record, used)):
+        before, after = dict(_flat(was)), dict(_flat(is_))
+        for key in sorted(before.keys() | after.keys()):
+            if before.get(key) != after.get(key):
+                any_cause = True
+                yield f"{title}: {key} was {before.get(key)}, is {after.get(key)}"
+    if not any_cause:
+        yield "code, data, params, packages, CPU features and threads are those recorded"
+
+
+def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _flat(inner, f"{prefix}.{key}" if prefix else key)
+    else:
+        yield prefix, value
+
+
+def _agree(outs: list[Out], tolerance: float) -> bool:
+    return all(
+        out.difference is not None and out.difference <= tolerance
+        for out in outs
+        if Path(out.path).suffix in JUDGED
+    )
+
+
+def _row(out: Out) -> tuple[str, ...]:
+    if out.same:
+        gap = ""
+    elif out.difference is None:
+        gap = "expected bytes not at hand"
+    else:
+        unit = " of 255" if out.path.endswith(".png") else ""
+        gap = f"{out.difference:.3g}{unit}"
+    return (out.path, out.stage, "yes" if out.same else "NO", gap)
+
+
+def _output(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
