@@ -1,0 +1,230 @@
+"""params.yaml as committed, and every way to get a knob of it wrong."""
+
+import copy
+from collections.abc import Iterator
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+
+from pipeline.errors import ParamsError
+from pipeline.params import OPTIMIZERS, Section, load_params
+
+PARAMS = Path(__file__).parents[1] / "params.yaml"
+DOCUMENT: dict[str, Any] = YAML(typ="safe").load(PARAMS)
+
+WRONG_TYPES: dict[type, list[Any]] = {
+    int: ["many", 1.5, True],
+    float: ["much", True],
+    bool: ["yes", 1],
+    str: [3, None],
+    list: [1.0],
+}
+NOT_COUNTS = [0]
+NOT_RATES = [0.0, float("inf"), float("nan")]
+NOT_DECAYS = [-0.1, 1.0]
+NOT_SHARES = [0.0, 1.01]
+OUT_OF_RANGE: dict[str, list[Any]] = {
+    "seed": [-1, 2**31],
+    "threads": NOT_COUNTS,
+    "cpu_isa": ["avx512"],
+    "test_fraction": [*NOT_SHARES, 1.0],
+    "hidden_units": NOT_COUNTS,
+    "target_accuracy": NOT_SHARES,
+    "epochs": NOT_COUNTS,
+    "batch_size": NOT_COUNTS,
+    "code_units": NOT_COUNTS,
+    "filters": NOT_COUNTS,
+    "kernel_size": NOT_COUNTS,
+    "name": ["sdg"],
+    "learning_rate": NOT_RATES,
+    "epsilon": NOT_RATES,
+    "momentum": NOT_DECAYS,
+    "rho": NOT_DECAYS,
+    "beta_1": NOT_DECAYS,
+    "beta_2": NOT_DECAYS,
+    "neuron_weights": [[], [1.0] * 5],
+    "map_images": [2],
+}
+ANY_VALUE_OF_ITS_TYPE = {
+    *("train_images", "train_labels", "test_images", "test_labels"),
+    *("transpose", "nesterov", "usetex"),
+}
+
+
+def _nodes(section: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in section.items():
+        yield f"{prefix}{name}", value
+        if isinstance(value, dict):
+            yield from _nodes(value, f"{prefix}{name}.")
+
+
+NODES = dict(_nodes(DOCUMENT))
+LEAVES = {key: value for key, value in NODES.items() if not isinstance(value, dict)}
+NAMED = [key for key in NODES if not key.endswith(".name")]  # a name decides what its section is
+
+
+def _last(key: str) -> str:
+    return key.rpartition(".")[2]
+
+
+def _parent(document: dict[str, Any], key: str) -> dict[str, Any]:
+    section: dict[str, Any] = reduce(dict.__getitem__, key.split(".")[:-1], document)
+    return section
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "params.yaml"
+
+
+def _complaint(path: Path, content: dict[str, Any] | str | bytes) -> str:
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif isinstance(content, str):
+        path.write_text(content)
+    else:
+        YAML().dump(content, path)
+    with pytest.raises(ParamsError) as caught:
+        load_params(path)
+    return str(caught.value)
+
+
+def _with(key: str, value: Any) -> dict[str, Any]:
+    document = copy.deepcopy(DOCUMENT)
+    _parent(document, key)[_last(key)] = value
+    return document
+
+
+def test_the_committed_params_are_valid_and_read_as_written() -> None:
+    assert load_params(PARAMS).model_dump() == DOCUMENT
+
+
+def test_every_knob_has_a_range_or_takes_any_value_of_its_type() -> None:
+    assert {_last(key) for key in LEAVES} == set(OUT_OF_RANGE) | ANY_VALUE_OF_ITS_TYPE
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [(key, wrong) for key, value in LEAVES.items() for wrong in WRONG_TYPES[type(value)]],
+)
+def test_a_value_of_the_wrong_type_is_named_in_one_line(path: Path, key: str, value: Any) -> None:
+    complaint = _complaint(path, _with(key, value))
+    assert complaint.startswith(f"{path}: {key}: found {value!r}, expected ")
+    assert len(complaint.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [(key, wrong) for key in LEAVES for wrong in OUT_OF_RANGE.get(_last(key), [])],
+)
+def test_a_value_out_of_range_is_named_in_one_line(path: Path, key: str, value: Any) -> None:
+    complaint = _complaint(path, _with(key, value))
+    assert complaint.startswith(f"{path}: {key}: found {value!r}, expected ")
+    assert len(complaint.splitlines()) == 1
+
+
+def test_a_value_within_a_list_is_named_by_its_place(path: Path) -> None:
+    complaint = _complaint(path, _with("visualize.neuron_weights", [1.0, float("nan")]))
+    assert complaint.startswith(f"{path}: visualize.neuron_weights.1: found nan, expected ")
+
+
+@pytest.mark.parametrize("key", NAMED)
+def test_an_unknown_key_names_the_nearest_known_one(path: Path, key: str) -> None:
+    name = _last(key)
+    document = copy.deepcopy(DOCUMENT)
+    section = _parent(document, key)
+    section[f"{name}s"] = section.pop(name)
+    expected = f"{path}: {key}s: unknown key; did you mean '{name}'?"
+    assert _complaint(path, document) == expected
+
+
+@pytest.mark.parametrize("key", NAMED)
+def test_a_missing_key_is_named(path: Path, key: str) -> None:
+    document = copy.deepcopy(DOCUMENT)
+    del _parent(document, key)[_last(key)]
+    assert _complaint(path, document).startswith(f"{path}: {key}: missing")
+
+
+def test_each_mistake_has_a_line_of_its_own(path: Path) -> None:
+    document = _with("seed", -1) | {"probe": 3}
+    first, second = _complaint(path, document).splitlines()
+    assert first.startswith(f"{path}: seed: ")
+    assert second.startswith(f"{path}: probe: found 3, expected a section")
+
+
+@pytest.mark.parametrize("optimizer", [{"name": "sgdd"}, {}, {"learning_rate": 0.1}])
+def test_an_unknown_optimizer_is_told_the_known_ones(path: Path, optimizer: dict[str, Any]) -> None:
+    complaint = _complaint(path, _with("probe.optimizer", optimizer))
+    assert complaint == (
+        f"{path}: probe.optimizer.name: found {optimizer.get('name')!r}, "
+        f"expected one of {', '.join(OPTIMIZERS)}"
+    )
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", 3, None, ["sgd"]])
+def test_an_optimizer_must_be_a_section(path: Path, optimizer: Any) -> None:
+    complaint = _complaint(path, _with("probe.optimizer", optimizer))
+    assert complaint.startswith(f"{path}: probe.optimizer: found {optimizer!r}, expected a section")
+
+
+def test_a_setting_of_another_optimizer_is_unknown(path: Path) -> None:
+    settings = DOCUMENT["train_classifier"]["optimizer"] | {"rho": 0.95}
+    complaint = _complaint(path, _with("train_classifier.optimizer", settings))
+    assert complaint.startswith(f"{path}: train_classifier.optimizer.rho: unknown key")
+
+
+@pytest.mark.parametrize("number", ["1e-7", "1.e-7", "1E-7", "0.0000001"])
+def test_a_small_number_may_be_written_in_any_way(path: Path, number: str) -> None:
+    text = PARAMS.read_text()
+    assert "1.0e-7" in text
+    path.write_text(text.replace("1.0e-7", number))
+    assert load_params(path) == load_params(PARAMS)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param("seed: [1, 2", id="open bracket"),
+        pytest.param("seed: 1\n\tprobe: 2", id="tab"),
+        pytest.param("seed: 1\nseed: 2", id="key given twice"),
+        pytest.param("probe: {epochs: 1, epochs: 1}", id="inner key given twice"),
+        pytest.param("seed: 1\n---\nseed: 2", id="two documents"),
+        pytest.param("seed: !!python/object/apply:os.getcwd []", id="Python object"),
+        pytest.param("seed: 2001-99-99", id="impossible date"),
+        pytest.param("seed: " + "[" * 10_000, id="nested without end"),
+        pytest.param("seed: \0", id="null character"),
+        pytest.param(b"seed: \xff", id="not UTF-8"),
+        pytest.param("", id="empty"),
+        pytest.param("- seed", id="list"),
+        pytest.param("seed", id="word"),
+    ],
+)
+def test_what_is_no_section_in_yaml_is_told_in_one_line(path: Path, content: str | bytes) -> None:
+    complaint = _complaint(path, content)
+    assert complaint.startswith(f"{path}: ")
+    assert len(complaint.splitlines()) == 1
+
+
+def test_a_key_given_twice_is_named(path: Path) -> None:
+    assert 'duplicate key "seed"' in _complaint(path, PARAMS.read_text() + "\nseed: 7\n")
+
+
+def test_a_missing_file_is_named(path: Path) -> None:
+    with pytest.raises(ParamsError, match=f"^{path}: .*No such file"):
+        load_params(path)
+
+
+def test_no_section_can_be_changed_later() -> None:
+    params = load_params(PARAMS)
+    sections: list[Section] = [params]
+    for section in sections:
+        for name, value in section:
+            if isinstance(value, Section):
+                sections.append(value)
+            with pytest.raises(ValidationError, match="frozen"):
+                setattr(section, name, value)
+    assert len(sections) == 1 + sum(isinstance(value, dict) for value in NODES.values())

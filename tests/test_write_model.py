@@ -1,0 +1,93 @@
+"""A model file: the same bytes whenever, wherever and after whatever it is written."""
+
+import json
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from pipeline import artifacts, evaluation, models
+from pipeline.datasets import Dataset
+from pipeline.params import Params
+from pipeline.runtime import start_tensorflow
+
+pytestmark = pytest.mark.usefixtures("tensorflow")
+
+ELSEWHERE = """
+import sys
+from pathlib import Path
+from pipeline import layout, runtime
+from pipeline.params import load_params
+
+params = load_params(layout.PARAMS)
+runtime.pin(params.runtime)
+with runtime.lean_import():
+    from pipeline import artifacts, models
+runtime.start_tensorflow(params.seed, params.runtime)
+artifacts.write_model(Path(sys.argv[1]), models.conv_autoencoder(params.train_conv_ae, 28))
+"""
+
+
+@pytest.fixture
+def model(params: Params) -> keras.Model:
+    return models.conv_autoencoder(params.train_conv_ae, 28)
+
+
+@pytest.fixture
+def written(model: keras.Model, tmp_path: Path) -> Path:
+    path = tmp_path / "conv_ae.keras"
+    artifacts.write_model(path, model)
+    return path
+
+
+def test_a_model_built_after_others_is_written_with_the_same_bytes(
+    params: Params, written: Path, tmp_path: Path
+) -> None:
+    models.dense_autoencoder(params.train_dense_ae, 28)
+    start_tensorflow(params.seed, params.runtime)
+    again = tmp_path / "again.keras"
+    artifacts.write_model(again, models.conv_autoencoder(params.train_conv_ae, 28))
+    assert again.read_bytes() == written.read_bytes()
+    assert again.with_suffix(".txt").read_bytes() == written.with_suffix(".txt").read_bytes()
+
+
+def test_another_process_writes_the_same_bytes(written: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere.keras"
+    root = Path(__file__).parents[1]
+    subprocess.run([sys.executable, "-c", ELSEWHERE, elsewhere], cwd=root, check=True)
+    assert elsewhere.read_bytes() == written.read_bytes()
+
+
+def test_a_written_model_loads_in_safe_mode_and_predicts_the_same(
+    model: keras.Model, written: Path, digits: Dataset
+) -> None:
+    loaded = keras.saving.load_model(written, compile=False, safe_mode=True)
+    np.testing.assert_array_equal(
+        evaluation.predict(loaded, digits.test_images),
+        evaluation.predict(model, digits.test_images),
+    )
+
+
+def test_a_model_file_knows_no_time_and_no_address(written: Path) -> None:
+    with zipfile.ZipFile(written) as archive:
+        assert {entry.date_time for entry in archive.infolist()} == {artifacts.ZIP_EPOCH}
+        assert json.loads(archive.read("metadata.json"))["date_saved"] == ""
+        numbers = re.findall(r'"shared_object_id": (\d+)', archive.read("config.json").decode())
+    assert {int(number) for number in numbers} == set(range(len(set(numbers))))
+
+
+def test_the_structure_beside_a_model_names_its_layers_and_parameters(written: Path) -> None:
+    structure = written.with_suffix(".txt").read_text()
+    assert "Total params: 2,625" in structure
+    for layer in ("conv", "pool", "code", "upsample", "pixels", "reconstruction"):
+        assert f" {layer} (" in structure
+    assert max(map(len, structure.splitlines())) <= 80
+
+
+def test_writing_a_model_leaves_nothing_else_behind(written: Path) -> None:
+    assert {path.name for path in written.parent.iterdir()} == {"conv_ae.keras", "conv_ae.txt"}

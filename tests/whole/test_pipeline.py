@@ -1,0 +1,230 @@
+"""The pipeline as a user runs it, on a small real subset."""
+
+import csv
+import gzip
+import json
+import shutil
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline import datasets, readers
+from tests.whole.conftest import ROOT, Repository, make_repository
+
+pytestmark = pytest.mark.slow
+
+CLASSIFIER_METRICS = {
+    *("train_loss", "train_accuracy", "test_loss", "test_accuracy", "epochs", "epochs_to_target"),
+    "parameters",
+}
+AUTOENCODER_METRICS = {
+    *("train_loss", "test_bce", "test_mse", "test_psnr", "test_ssim", "probe_accuracy"),
+    *("parameters", "code_size", "compression", "epochs"),
+}
+EPOCHS = {"train_classifier": 4, "train_dense_ae": 3, "train_conv_ae": 2}
+
+
+def metrics(repository: Repository, stage: str) -> dict[str, float | None]:
+    loaded: dict[str, float | None] = json.loads(
+        (repository.path / f"data/metrics/{stage}.json").read_text()
+    )
+    return loaded
+
+
+def test_everything_is_up_to_date_and_clean_after_a_run(repository: Repository) -> None:
+    assert "up to date" in repository.dvc("status")
+    assert repository.run("git", "status", "--porcelain") == ""
+    assert "Everything is up to date." in repository.python("-m", "pipeline", "repro")
+
+
+def test_metrics_hold_the_keys_of_the_contract(repository: Repository) -> None:
+    assert set(metrics(repository, "train_classifier")) == CLASSIFIER_METRICS
+    for stage in ("train_dense_ae", "train_conv_ae"):
+        assert set(metrics(repository, stage)) == AUTOENCODER_METRICS
+    assert metrics(repository, "train_conv_ae")["parameters"] == 2625
+    assert metrics(repository, "prepare")["train_images"] == 600
+
+
+@pytest.mark.parametrize(("stage", "epochs"), EPOCHS.items())
+def test_history_has_a_row_an_epoch_and_the_loss_falls(
+    repository: Repository, stage: str, epochs: int
+) -> None:
+    with (repository.path / f"data/history/{stage}.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["epoch"]) for row in rows] == list(range(1, epochs + 1))
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+    assert float(rows[-1]["test_loss"]) < float(rows[0]["test_loss"])
+
+
+def test_every_figure_is_a_picture_with_something_in_it(repository: Repository) -> None:
+    figures = sorted((repository.path / "data/figures").iterdir())
+    assert len(figures) == 11
+    for figure in figures:
+        with Image.open(figure) as image:
+            assert min(image.size) >= 350
+            assert np.asarray(image.convert("L")).std() > 5
+
+
+@pytest.mark.parametrize(("stage", "epochs"), EPOCHS.items())
+def test_a_training_has_one_complete_run(repository: Repository, stage: str, epochs: int) -> None:
+    (run,) = [
+        run
+        for run in repository.runs()
+        if run.info.run_name == stage and "dvc.experiment" not in run.data.tags
+    ]
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["dvc.stage"] == stage
+    assert run.data.tags["git.dirty"] == "false"
+    lock = (repository.path / "dvc.lock").read_text()
+    for key, md5 in run.data.tags.items():
+        if key.startswith(("dvc.dep.", "dvc.out.")):
+            assert md5 in lock
+    assert run.data.params["epochs"] == str(epochs)
+    for key, value in metrics(repository, stage).items():
+        if value is not None:
+            assert run.data.metrics[key] == pytest.approx(value)
+    steps = [point.step for point in repository.client.get_metric_history(run.info.run_id, "loss")]
+    assert sorted(steps) == list(range(1, epochs + 1))
+    assert run.inputs
+    training, test = run.inputs.dataset_inputs
+    assert training.dataset.digest in lock
+    assert (training.dataset.name, test.dataset.name) == ("mnist.pkl", "mnist_test.pkl")
+    names = {file.path for file in repository.client.list_artifacts(run.info.run_id)}
+    model = stage.removeprefix("train_")
+    assert names == {f"{model}.txt", f"{stage}.csv", f"{stage}.json"}
+
+
+def test_the_logged_classifier_takes_raw_images_and_is_as_good_as_its_metrics_say(
+    repository: Repository,
+) -> None:
+    mlflow.set_tracking_uri(f"sqlite:///{repository.path / 'mlflow.db'}")
+    (run,) = [run for run in repository.runs() if run.info.run_name == "train_classifier"]
+    assert run.outputs
+    model = mlflow.pyfunc.load_model(f"models:/{run.outputs.model_outputs[0].model_id}")
+    images = np.load(repository.path / "data/prepared/test_images.npy")
+    labels = np.load(repository.path / "data/prepared/test_labels.npy")
+    answers = model.predict(images)
+    accuracy = metrics(repository, "train_classifier")["test_accuracy"]
+    assert np.mean(answers["class"] == labels) == pytest.approx(accuracy)
+    assert answers["probabilities"].shape == (200, 10)
+    with pytest.raises(mlflow.MlflowException):
+        model.predict(images.astype(np.float64))
+
+
+def test_the_figures_are_in_a_run_of_visualize(repository: Repository) -> None:
+    run = next(run for run in repository.runs() if run.info.run_name == "visualize")
+    assert len(repository.client.list_artifacts(run.info.run_id, "figures")) == 11
+
+
+def test_track_makes_every_run_again_and_none_twice(repository: Repository) -> None:
+    kept = repository.path / "kept"
+    kept.mkdir()
+    for name in ("mlflow.db", "mlartifacts"):
+        shutil.move(repository.path / name, kept / name)
+    try:
+        assert repository.python("-m", "pipeline", "track").count("run made") == 4
+        assert repository.python("-m", "pipeline", "track").count("tracked") == 4
+        assert sorted(str(run.info.run_name) for run in repository.runs()) == [
+            "train_classifier",
+            "train_conv_ae",
+            "train_dense_ae",
+            "visualize",
+        ]
+        assert {run.info.status for run in repository.runs()} == {"FINISHED"}
+    finally:
+        (repository.path / "mlflow.db").unlink()
+        shutil.rmtree(repository.path / "mlartifacts")
+        for name in ("mlflow.db", "mlartifacts"):
+            shutil.move(kept / name, repository.path / name)
+        kept.rmdir()
+
+
+def test_an_experiment_in_a_temporary_folder_logs_to_the_same_store(
+    repository: Repository,
+) -> None:
+    repository.dvc("exp", "run", "--temp", "--name", "brief", "-S", "train_dense_ae.epochs=1")
+    (run,) = [
+        run
+        for run in repository.runs()
+        if run.data.tags.get("dvc.experiment") == "brief" and run.info.run_name == "train_dense_ae"
+    ]
+    assert run.info.status == "FINISHED"
+    assert run.data.params["epochs"] == "1"
+    assert "brief" in repository.dvc("exp", "show")
+
+
+def test_dvc_shows_metrics_plots_and_what_a_changed_param_is(
+    repository: Repository, tmp_path: Path
+) -> None:
+    assert "train_conv_ae.json" in repository.dvc("metrics", "show")
+    page = repository.dvc("plots", "show", "--out", str(tmp_path)).strip()
+    html = Path(page.removeprefix("file://")).read_text()
+    for title in ("Classifier accuracy", "Autoencoder loss on test images", "comparison.png"):
+        assert title in html
+    before = (repository.path / "params.yaml").read_text()
+    repository.edit_params(lambda text: text.replace("code_units: 100", "code_units: 32"))
+    try:
+        row = next(
+            line for line in repository.dvc("params", "diff").splitlines() if "units" in line
+        )
+        assert row.split() == ["params.yaml", "train_dense_ae.code_units", "100", "32"]
+    finally:
+        (repository.path / "params.yaml").write_text(before)
+
+
+def test_a_broken_param_stops_repro_in_one_line_before_any_out_is_touched(
+    repository: Repository,
+) -> None:
+    before = (repository.path / "params.yaml").read_text()
+    repository.edit_params(lambda text: text.replace("code_units:", "code_unit:"))
+    try:
+        printed = repository.python("-m", "pipeline", "repro", code=1)
+        assert printed.splitlines() == [
+            "error: params.yaml: train_dense_ae.code_unit: unknown key; did you mean 'code_units'?"
+        ]
+    finally:
+        (repository.path / "params.yaml").write_text(before)
+    assert "up to date" in repository.dvc("status")
+
+
+def test_another_dataset_needs_other_params_alone(tmp_path: Path) -> None:
+    """Half the size, four classes (3 to 6), gzipped IDX files, no test part."""
+    other = make_repository(tmp_path)
+    images, labels = half_size_digits(range(3, 7))
+    folder = tmp_path / "digits"
+    folder.mkdir()
+    with gzip.open(folder / "images.gz", "wb") as file:
+        file.write(b"\x00\x00\x08\x03" + struct.pack(">3I", *images.shape) + images.tobytes())
+    with gzip.open(folder / "labels.gz", "wb") as file:
+        file.write(b"\x00\x00\x08\x01" + struct.pack(">I", len(labels)) + labels.tobytes())
+    other.edit_params(
+        lambda text: (
+            text.replace("mnist_test.pkl", "mnist.pkl")
+            .replace("_images: data/raw/mnist.pkl", "_images: digits/images.gz")
+            .replace("_labels: data/raw/mnist.pkl", "_labels: digits/labels.gz")
+        )
+    )
+    printed = other.python("-m", "pipeline", "repro")
+    assert "320 training and 80 test images of 14 x 14 pixels in 4 classes" in printed
+    assert metrics(other, "train_conv_ae")["code_size"] == 7 * 7 * 16
+    assert json.loads((tmp_path / "data/metrics/prepare.json").read_text())["classes"] == [
+        3,
+        4,
+        5,
+        6,
+    ]
+    assert len(list((tmp_path / "data/figures").iterdir())) == 11
+
+
+def half_size_digits(classes: Iterable[int]) -> tuple[datasets.Images, datasets.Labels]:
+    """The first 100 MNIST images of each of `classes`, at 14 x 14 pixels, with their labels."""
+    images = readers.read(ROOT / "data/raw/mnist.pkl", "images", "train")
+    labels = readers.read(ROOT / "data/raw/mnist.pkl", "labels", "train")
+    chosen = np.concatenate([np.flatnonzero(labels == name)[:100] for name in classes])
+    halves = images[chosen].reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4))
+    return halves.astype(np.uint8), labels[chosen]

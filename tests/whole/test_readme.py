@@ -1,0 +1,79 @@
+"""The commands in README.md do what it says, in the order in which they stand."""
+
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.whole.conftest import ROOT, Repository
+
+pytestmark = pytest.mark.slow
+
+COMMANDS = [
+    line
+    for block in re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    for line in block.splitlines()
+]
+
+
+@pytest.mark.parametrize(
+    "command", [command for command in COMMANDS if command not in ("make test", "make ui")]
+)
+def test_a_command_of_the_readme_works(repository: Repository, command: str) -> None:
+    printed = repository.run(*shlex.split(command))
+    if command == "make repro":
+        assert "epochs_to_target" in printed
+
+
+def test_make_test_runs_the_tests(repository: Repository) -> None:
+    assert "make test" in COMMANDS
+    assert "-m pytest" in repository.run("make", "--dry-run", "test")
+
+
+def test_make_ui_serves_the_ui_on_this_machine_alone(repository: Repository) -> None:
+    assert "make ui" in COMMANDS
+    server = subprocess.Popen(
+        ["make", "ui"],
+        cwd=repository.path,
+        env=repository.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        assert "<title>MLflow</title>" in answer("http://127.0.0.1:5000", seconds=60)
+        assert listening(5000) == {"127.0.0.1"}
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(30)
+
+
+def answer(url: str, seconds: float) -> str:
+    """What `url` answers, once it does."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as response:
+                return response.read().decode()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
+
+
+def listening(port: int) -> set[str]:
+    """The IPv4 addresses at which some process listens on `port`, from Linux's own table."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    sockets = [row[1].split(":") for row in rows if row[3] == "0A"]  # 0A: listening
+    return {
+        socket.inet_ntoa(bytes.fromhex(address)[::-1])
+        for address, number in sockets
+        if int(number, 16) == port
+    }
