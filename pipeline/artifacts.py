@@ -29,7 +29,8 @@ def atomic(path: Path) -> Iterator[Path]:
     A reader, and a run after a crash, sees the earlier file or the whole new one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
+    # Side by side, two stages may write the same record; each has a partial file of its own.
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield partial
         with partial.open("rb") as file:

@@ -153,7 +153,7 @@ def principal_plane(codes: Floats) -> Plane:
     decomposition of codes as long as the convolutional ones takes 50 times as long.
     """
     flat = codes.reshape(len(codes), -1)
-    flat = flat - flat.mean(axis=0)
+    flat = np.pad(flat - flat.mean(axis=0), ((0, 0), (0, max(2 - flat.shape[1], 0))))
     directions = np.random.default_rng(0).standard_normal((flat.shape[1], 10), np.float32)
     for _ in range(10):
         directions, _ = np.linalg.qr(flat.T @ (flat @ directions))
@@ -161,4 +161,5 @@ def principal_plane(codes: Floats) -> Plane:
     points = left[:, :2] * singular[:2]
     # A component's sign is arbitrary: make its largest coordinate positive.
     extremes = points[np.abs(points).argmax(axis=0), [0, 1]]
-    return Plane(points * np.where(extremes < 0, -1, 1), singular[:2] ** 2 / np.square(flat).sum())
+    variance = max(np.square(flat).sum(), np.finfo(np.float32).tiny)  # codes may all be alike
+    return Plane(points * np.where(extremes < 0, -1, 1), singular[:2] ** 2 / variance)

@@ -2,18 +2,20 @@
 
 import sys
 import time
+from typing import TYPE_CHECKING
 
-from pipeline.training import OnEpoch, Row
+if TYPE_CHECKING:
+    from pipeline.training import OnEpoch, Row
 
 BAR = 24  # characters
 
 
-def reporter(epochs: int) -> OnEpoch:
+def reporter(epochs: int) -> "OnEpoch":
     """A receiver of rows that draws a bar on a terminal, and prints a plain line elsewhere."""
     width, terminal = len(str(epochs)), sys.stdout.isatty()
     last = time.perf_counter()
 
-    def report(row: Row) -> None:
+    def report(row: "Row") -> None:
         nonlocal last
         now = time.perf_counter()
         epoch, seconds, last = int(row["epoch"]), now - last, now

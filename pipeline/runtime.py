@@ -13,8 +13,8 @@ from pipeline.errors import MachineError
 
 REQUIRED = ("avx2", "fma")
 FEATURES = (*REQUIRED, "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile")
-# Every variable below, so that none of the caller's outlives a switch to native.
-PINNED = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES")
+# Names of caps on the instruction set; one of the caller's may not outlive a switch to native.
+CAPS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES")
 UNUSED = ("pandas", "scipy", "sklearn")
 # absl's log lines: severity and date, then time, thread and source.
 CHATTER = re.compile(rb"WARNING: All log messages before absl|[IWE]\d{4} \d\d:\d\d:\d\d")
@@ -58,7 +58,7 @@ def pin(runtime: params.Runtime) -> None:
             f"runtime.cpu_isa is avx2, but this CPU has no {' and no '.join(missing)}; "
             "set it to native, and expect other bytes than the committed ones"
         )
-    for name in PINNED:
+    for name in CAPS:
         os.environ.pop(name, None)
     os.environ |= pins(runtime)
 
@@ -83,13 +83,14 @@ def lean_import() -> Iterator[None]:
     Keras imports scikit-learn, SciPy and pandas where it finds them (MLflow brings them along) for
     wrappers and readers that no stage uses: 3 s of 6.
     """
-    for module in UNUSED:
+    hidden = [module for module in UNUSED if module not in sys.modules]
+    for module in hidden:
         sys.modules[module] = None  # type: ignore[assignment]  # importing it fails, as documented
     try:
         with _without_chatter():
             yield
     finally:
-        for module in UNUSED:
+        for module in hidden:
             del sys.modules[module]
 
 

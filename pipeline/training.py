@@ -167,12 +167,12 @@ class _History(keras.callbacks.Callback):
             name.replace("val_", "test_"): round(float(value), artifacts.DECIMALS)
             for name, value in logs.items()
         }
-        # Training before held out, loss before metrics; Keras sorts by name.
         if not all(map(math.isfinite, figures.values())):
             raise TrainingError(
                 f"epoch {epoch + 1}: found {figures}, expected finite numbers; "
                 "a smaller optimizer.learning_rate may help"
             )
+        # Training before held out, loss before metrics; Keras sorts by name.
         names = sorted(figures, key=lambda name: ("test_" in name, "loss" not in name))
         row: Row = {"epoch": epoch + 1} | {name: figures[name] for name in names}
         self.rows.append(row)

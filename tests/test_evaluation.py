@@ -149,3 +149,10 @@ def test_the_principal_plane_shows_each_components_longest_side_as_positive(
     codes = scaled(digits.train_images)
     for plane in (evaluation.principal_plane(codes), evaluation.principal_plane(-codes)):
         assert (plane.points.max(axis=0) == np.abs(plane.points).max(axis=0)).all()
+
+
+@pytest.mark.parametrize("codes", [np.ones((5, 1)), np.arange(5.0)[:, None], np.zeros((5, 4))])
+def test_codes_of_one_number_or_all_alike_still_have_a_plane(codes: Floats) -> None:
+    plane = evaluation.principal_plane(codes.astype(np.float32))
+    assert plane.points.shape == (5, 2)
+    assert np.isfinite(plane.share).all()

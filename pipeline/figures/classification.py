@@ -10,6 +10,7 @@ from pipeline.figures.digits import Images, Names
 
 Labels = npt.NDArray[np.uint8]
 CELL_NUMBERS = 15  # classes up to which a cell has room for its number
+MOST_TICKS = 30
 
 
 def confusion_matrix(labels: Labels, predicted: Labels, names: Names) -> Figure:
@@ -25,11 +26,12 @@ def confusion_matrix(labels: Labels, predicted: Labels, names: Names) -> Figure:
     figure = Figure(figsize=(7.5, 7.5))
     axes = figure.subplots()
     axes.imshow(np.sqrt(share), cmap="Blues", vmin=0, vmax=1)
-    axes.set(xticks=range(count), yticks=range(count), xlabel="predicted", ylabel="true")
-    axes.set_xticklabels(names)
-    axes.set_yticklabels(names)
+    shown = range(0, count, -(-count // MOST_TICKS))
+    axes.set(xlabel="predicted", ylabel="true")
+    axes.set_xticks(shown, names[shown])
+    axes.set_yticks(shown, names[shown])
     axes.spines[:].set_visible(False)
-    axes.tick_params(length=0, labelsize=10 if count <= CELL_NUMBERS else 6)
+    axes.tick_params(length=0, labelsize=10)
     if count <= CELL_NUMBERS:
         for row, column in np.ndindex(count, count):
             if number := matrix[row, column]:

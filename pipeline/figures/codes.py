@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 
 import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -30,5 +32,10 @@ def code_map(planes: Mapping[str, Plane], labels: Labels, names: Names) -> Figur
             for colour, label in zip(colours, names, strict=True)
         ]
         figure.legend(handles=handles, loc="outside right center", title="class")
+    else:
+        scale = ScalarMappable(Normalize(0, len(names) - 1), ListedColormap(colours))
+        bar = figure.colorbar(scale, ax=figure.axes, label="class")
+        ends = [0, len(names) - 1]
+        bar.set_ticks(ends, labels=[f"{names[index]}" for index in ends])
     figure.suptitle(f"The codes of {len(labels):,} test images, seen in two dimensions")
     return figure

@@ -31,7 +31,8 @@ def training_curves(
     _pair(grid[0, 1], classifier, "loss", "Classifier: cross-entropy")
     for axes, (name, history) in zip(grid[1], autoencoders.items(), strict=True):
         _pair(axes, history, "loss", f"{name} autoencoder: binary cross-entropy")
-    grid[0, 0].legend(loc="lower right")
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2)
     figure.suptitle("Training curves")
     return figure
 
@@ -55,5 +56,6 @@ def _pair(axes: Axes, history: History, name: str, title: str) -> None:
     )
     axes.set_title(title)
     axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlim(0.5, len(history) + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(axis="y", color="#e6e6e6")

@@ -12,8 +12,6 @@ from pipeline.figures import style
 Images = npt.NDArray[np.uint8]
 Names = npt.NDArray[np.int64]
 
-GAP = 2  # blank pixels between feature maps
-
 
 def labelled(images: Images, names: Names) -> Figure:
     """Ten images, 2 x 5, each with its class."""
@@ -74,15 +72,16 @@ def feature_maps(images: Images, codes: Floats) -> Figure:
     """Each image beside every map of its code; one grey scale a row. `codes` as in `conv_codes`."""
     filters = codes.shape[3]
     scale = images.shape[1] // codes.shape[1]
+    gap = max(images.shape[1] // 14, 1)  # blank pixels between maps
     pictures = [np.kron(code.transpose(2, 0, 1), np.ones((scale, scale))) for code in codes]
-    figure = Figure(figsize=(1.3 + 0.72 * filters, 0.8 + 0.82 * len(images)))
+    figure = Figure(figsize=(max(1.3 + 0.72 * filters, 8), 0.8 + 0.82 * len(images)))
     grid = figure.subplots(len(images), 2, squeeze=False, width_ratios=[1, filters])
     for (left, right), pixels, maps in zip(grid, images, pictures, strict=True):
         style.image(left, pixels)
-        style.image(right, _side_by_side(maps), aspect="equal")
-    side = images.shape[1] + GAP
+        style.image(right, _side_by_side(maps, gap), aspect="equal")
+    side = images.shape[1] + gap
     right = grid[-1, 1]
-    right.set_xticks(np.arange(filters) * side + side / 2 - GAP, range(1, filters + 1))
+    right.set_xticks(np.arange(filters) * side + side / 2 - gap, range(1, filters + 1))
     right.tick_params(length=0, labelsize=9, labelcolor=style.QUIET)
     figure.suptitle(
         f"Convolutional autoencoder: an image and the {filters} feature maps of its code"
@@ -97,7 +96,7 @@ def comparison(
 
     `reconstructions` and `errors` go by the autoencoder's name; errors are (n,).
     """
-    figure = Figure(figsize=(1.6 + 1.02 * len(images), 1.35 + 1.35 * len(reconstructions) + 0.9))
+    figure = Figure(figsize=(1.6 + 1.02 * len(images), 1.7 + 1.25 * len(reconstructions)))
     grid = figure.subplots(1 + len(reconstructions), len(images), squeeze=False)
     for axes, pixels, name in zip(grid[0], images, names, strict=True):
         style.image(axes, pixels)
@@ -111,9 +110,11 @@ def comparison(
     return figure
 
 
-def _side_by_side(pictures: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
+def _side_by_side(
+    pictures: npt.NDArray[np.floating[Any]], gap: int
+) -> npt.NDArray[np.floating[Any]]:
     """One picture (height, n (width + gap)) of n pictures; a gap is blank."""
-    padded = np.pad(pictures, ((0, 0), (0, 0), (0, GAP)), constant_values=np.nan)
+    padded = np.pad(pictures, ((0, 0), (0, 0), (0, gap)), constant_values=np.nan)
     return np.concatenate(list(padded), axis=1)
 
 
@@ -123,6 +124,7 @@ def _rows(pictures: dict[str, npt.NDArray[np.generic]], heights: list[float]) ->
     grid = figure.subplots(len(pictures), count, squeeze=False, height_ratios=heights)
     for row, (title, images), height in zip(grid, pictures.items(), heights, strict=True):
         for axes, pixels in zip(row, images, strict=True):
-            style.image(axes, pixels, aspect="equal" if height == 1 else "auto")
+            aspect: Any = "equal" if height == 1 else "auto"
+            style.image(axes, pixels, blank=style.BLANK, aspect=aspect)
         style.row_title(row[0], title)
     return figure

@@ -22,8 +22,10 @@ def relu_neuron(weights: Sequence[float]) -> Figure:
     axes.set_ylabel(r"$h(x\Theta)$", fontsize=LABEL_SIZE, rotation=0, ha="right")
     axes.yaxis.set_label_coords(0.44, 0.93)
     axes.tick_params(labelsize=14)
+    for axis in (axes.xaxis, axes.yaxis):  # a zero would lie on the other axis
+        axis.set_major_formatter(lambda value, _: f"{value:g}" if value else "")
     axes.margins(x=0.02, y=0.05)
     if len(weights) > 1:
         axes.legend(fontsize=LABEL_SIZE, loc="upper left")
-    figure.suptitle(r"A ReLU neuron: silent below zero, a slope of $\Theta$ above")
+    figure.suptitle(r"A ReLU neuron: the larger of 0 and $x\Theta$")
     return figure

@@ -15,6 +15,7 @@ from pipeline.errors import MachineError
 TRAIN, TEST = "#2b6ca3", "#d9772b"
 DENSE, CONV = "#3a8f6b", "#8a4f9e"
 QUIET = "#5a5a5a"  # notes beside the data
+BLANK = "#f3e9dc"  # where a picture has no number
 
 STYLE: dict[str, Any] = {
     "axes.spines.right": False,
@@ -28,7 +29,6 @@ STYLE: dict[str, Any] = {
     "figure.titleweight": "bold",
     "font.family": "DejaVu Sans",  # ships with Matplotlib, so every machine draws the same
     "font.size": 11,
-    "image.cmap": "gray",
     "legend.frameon": False,
     "savefig.dpi": 100,
 }
@@ -52,9 +52,12 @@ def applied(*, usetex: bool) -> Iterator[None]:
         yield
 
 
-def image(axes: Axes, pixels: npt.NDArray[Any], note: str = "", **options: Any) -> None:
-    """Draw `pixels` in grey without axes, `note` below it."""
-    axes.imshow(pixels, interpolation="nearest", **options)
+def image(
+    axes: Axes, pixels: npt.NDArray[Any], note: str = "", blank: str = "white", **options: Any
+) -> None:
+    """Draw `pixels` in grey without axes, NaN as `blank`, `note` below it."""
+    grey = mpl.colormaps["gray"].with_extremes(bad=blank)
+    axes.imshow(pixels, interpolation="nearest", cmap=grey, **options)
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
     axes.set_xlabel(note, fontsize=9, color=QUIET)
