@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from pipeline import artifacts, params
+from pipeline import artifacts, optimizers, params
 from pipeline.errors import TrainingError
 
 Array = npt.NDArray[Any]
@@ -91,7 +91,7 @@ def fit(
     """
     trainer = _Trainer(model, objective, section.batch_size)
     trainer.compile(
-        optimizer=_optimizer(section.optimizer),
+        optimizer=optimizers.build(section.optimizer),
         loss=objective.loss,
         metrics=list(objective.metrics),
         jit_compile=False,  # XLA compiles for the CPU at hand: other machines, other bytes
@@ -178,11 +178,6 @@ class _History(keras.callbacks.Callback):
         self.rows.append(row)
         for receive in self.on_epoch:
             receive(row)
-
-
-def _optimizer(settings: params.Section) -> keras.optimizers.Optimizer:
-    options = settings.model_dump()
-    return keras.optimizers.get({"class_name": options.pop("name"), "config": options})
 
 
 def _chunk_size(inputs: Array, batch_size: int) -> int:

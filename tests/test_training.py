@@ -12,7 +12,7 @@ import pytest
 from pipeline import datasets, models, subpixel, training
 from pipeline.datasets import Dataset, Images, Labels
 from pipeline.errors import TrainingError
-from pipeline.params import SGD, Adadelta, Adam, Params, Section, Training
+from pipeline.params import Params, Training
 from pipeline.runtime import start_tensorflow
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
@@ -204,19 +204,3 @@ def test_an_epochs_order_follows_from_seed_and_epoch_alone(chunk: int) -> None:
     for epoch in range(3):
         order = np.concatenate([next(chunks)[0] for _ in range(0, len(numbers), chunk)])
         assert order.tolist() == np.random.default_rng((SEED, epoch)).permutation(100).tolist()
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        SGD(name="sgd", learning_rate=0.3, momentum=0.6, nesterov=True),
-        Adadelta(name="adadelta", learning_rate=0.3, rho=0.8, epsilon=1e-5),
-        Adam(name="adam", learning_rate=0.3, beta_1=0.7, beta_2=0.8, epsilon=1e-5),
-    ],
-    ids=lambda settings: settings.name,
-)
-def test_an_optimizer_is_made_with_every_setting(settings: Section) -> None:
-    expected = settings.model_dump()
-    optimizer = training._optimizer(settings)
-    assert type(optimizer).__name__.lower() == expected.pop("name")
-    assert {key: optimizer.get_config()[key] for key in expected} == pytest.approx(expected)
