@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.tables import table
+
 if TYPE_CHECKING:
     import keras
     from matplotlib.figure import Figure
@@ -108,10 +110,15 @@ def write_model(path: Path, model: "keras.Model") -> None:
 
 
 def structure(model: "keras.Model") -> str:
-    """The table of layers, shapes and parameter counts that `model.summary` prints."""
-    lines: list[str] = []
-    model.summary(line_length=80, print_fn=lines.append)
-    return "\n".join(line.rstrip() for line in "\n".join(lines).splitlines())
+    """The layers of `model` with their output shapes and parameter counts, and the total.
+
+    Keras's own summary draws with other characters by locale.
+    """
+    rows = [("layer", "type", "output", "parameters")]
+    for layer in model.layers:
+        shape = " x ".join(map(str, layer.output.shape[1:]))
+        rows.append((layer.name, type(layer).__name__, shape, f"{layer.count_params():,}"))
+    return table([*rows, ("total", "", "", f"{model.count_params():,}")], left=2)
 
 
 def _normalise(source: Path, target: Path) -> None:

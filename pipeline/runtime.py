@@ -12,9 +12,13 @@ from pipeline import params
 from pipeline.errors import MachineError
 
 REQUIRED = ("avx2", "fma")
+CPUINFO = Path("/proc/cpuinfo")
 FEATURES = (*REQUIRED, "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile")
-# Names of caps on the instruction set; one of the caller's may not outlive a switch to native.
-CAPS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES")
+# What a caller's environment might hold that changes a result; `pins` sets some of it again.
+UNWANTED = (
+    *("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES"),
+    *("TF_XLA_FLAGS", "XLA_FLAGS", "NPY_ENABLE_CPU_FEATURES"),
+)
 UNUSED = ("pandas", "scipy", "sklearn")
 # absl's log lines: severity and date, then time, thread and source.
 CHATTER = re.compile(rb"WARNING: All log messages before absl|[IWE]\d{4} \d\d:\d\d:\d\d")
@@ -58,16 +62,16 @@ def pin(runtime: params.Runtime) -> None:
             f"runtime.cpu_isa is avx2, but this CPU has no {' and no '.join(missing)}; "
             "set it to native, and expect other bytes than the committed ones"
         )
-    for name in CAPS:
+    for name in UNWANTED:
         os.environ.pop(name, None)
     os.environ |= pins(runtime)
 
 
-def cpu_features(cpuinfo: Path = Path("/proc/cpuinfo")) -> list[str]:
+def cpu_features() -> list[str]:
     """Those of `FEATURES` that the CPU has, by Linux's own names."""
-    if not cpuinfo.exists():
+    if not CPUINFO.exists():
         return []
-    flags = re.search(r"^flags\s*:(.*)$", cpuinfo.read_text(), re.MULTILINE)
+    flags = re.search(r"^flags\s*:(.*)$", CPUINFO.read_text(), re.MULTILINE)
     return [name for name in FEATURES if flags and name in flags[1].split()]
 
 
@@ -126,4 +130,8 @@ def start_tensorflow(seed: int, runtime: params.Runtime) -> None:
     tf.config.threading.set_intra_op_parallelism_threads(runtime.threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.config.experimental.enable_op_determinism()
+    # The user's own ~/.keras/keras.json may say otherwise.
+    keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
+    keras.config.set_image_data_format("channels_last")
     keras.utils.set_random_seed(seed)

@@ -14,7 +14,7 @@ from pipeline.errors import LockError
 from pipeline.lock import StageState
 from pipeline.params import load_params
 from pipeline.rebuild import clone, rebuild
-from pipeline.report import table
+from pipeline.tables import table
 
 JUDGED = (".csv", ".json")  # the kinds of out that a tolerance judges: history and metrics
 HEADINGS = ("out", "stage", "same bytes", "largest difference")
