@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import runtime
+from pipeline.errors import MachineError
 from pipeline.params import Params, Runtime
 
 PINNED = """
@@ -122,3 +123,16 @@ def test_the_seed_decides_the_first_weights() -> None:
 
     assert first_weights(1) == first_weights(1)
     assert first_weights(1) != first_weights(2)
+
+
+def test_a_cpu_without_avx2_is_told_what_to_do(
+    params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text("processor\t: 0\nflags\t\t: fpu sse4_2 avx fma\n")
+    monkeypatch.setattr(runtime, "CPUINFO", cpuinfo)
+    for loaded in ("numpy", "tensorflow"):
+        monkeypatch.delitem(sys.modules, loaded, raising=False)
+    with pytest.raises(MachineError, match=r"no avx2; set it to native"):
+        runtime.pin(params.runtime)
+    assert runtime.allowed_features(params.runtime) == ["avx2", "fma"]

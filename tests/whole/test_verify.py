@@ -1,0 +1,163 @@
+"""`make verify` passes what is the same, and tells what is not, where and why."""
+
+import difflib
+import hashlib
+import io
+import json
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline import layout
+from tests.whole.conftest import Repository
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def copy(repository: Repository, tmp_path: Path) -> Repository:
+    """The repository once more, to break."""
+    return Repository(Path(shutil.copytree(repository.path, tmp_path / "copy", symlinks=True)))
+
+
+def verify(repository: Repository, *options: str, code: int = 0) -> str:
+    return repository.python("-m", "pipeline", "verify", *options, code=code)
+
+
+def commit(repository: Repository) -> None:
+    repository.run("git", "commit", "--quiet", "--all", "--message", "a change")
+
+
+def edit(repository: Repository, path: str, old: str, new: str) -> None:
+    file = repository.path / path
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+
+
+def flip_last_bit(repository: Repository) -> None:
+    """Let dvc.lock name a classifier that differs in the lowest bit of one weight."""
+    model = repository.path / "data/models/classifier.keras"
+    flipped = io.BytesIO()
+    with zipfile.ZipFile(model) as old, zipfile.ZipFile(flipped, "w") as new:
+        for entry in old.infolist():
+            content = bytearray(old.read(entry))
+            if entry.filename == "model.weights.h5":
+                # Most of the file is the hidden kernel, in little-endian float32.
+                content[len(content) // 2 // 4 * 4] ^= 1
+            new.writestr(entry, bytes(content))
+    honest, other = md5(model.read_bytes()), md5(flipped.getvalue())
+    edit(repository, "dvc.lock", honest, other)
+    cached = repository.path / ".dvc/cache/files/md5" / other[:2] / other[2:]
+    cached.parent.mkdir(exist_ok=True)
+    cached.write_bytes(flipped.getvalue())
+
+
+def md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def test_an_unchanged_repository_is_identical(copy: Repository) -> None:
+    (copy.path / "params.yaml").write_text("uncommitted: and so not verified")
+    runs = len(copy.runs())
+    printed = verify(copy)
+    assert "There are uncommitted changes; this verifies HEAD" in printed
+    assert "identical: 19 outs, this rebuild and dvc.lock" in printed
+    assert len(copy.runs()) == runs
+
+
+def test_two_rebuilds_are_identical(copy: Repository) -> None:
+    printed = verify(copy, "--twice", "--stage", "train_classifier")
+    assert "identical: 4 outs, two rebuilds" in printed
+    assert "rebuilding visualize" not in printed
+
+
+def test_one_weights_last_bit_is_found_and_a_tolerance_lets_it_pass(copy: Repository) -> None:
+    flip_last_bit(copy)
+    edit(copy, "environment.json", '"openblas": 1', '"openblas": 2')
+    commit(copy)
+    printed = verify(copy, "--stage", "train_classifier", "--tolerance", "1e-6")
+    row = next(line for line in printed.splitlines() if "classifier.keras" in line)
+    assert row.split()[:3] == ["data/models/classifier.keras", "train_classifier", "NO"]
+    assert 0 < float(row.split()[3]) < 1e-7
+    assert "first stage to drift: train_classifier" in printed
+    assert "environment: threads.openblas was 2, is 1" in printed
+    assert "passed: history and metrics agree within 1e-06, although bytes differ" in printed
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        pytest.param(
+            lambda copy: edit(copy, "params.yaml", "epochs: 4", "epochs: 3"),
+            "params: train_classifier.epochs was 4, is 3",
+            id="a param",
+        ),
+        pytest.param(
+            lambda copy: edit(copy, "params.yaml", "seed: 42", "seed: 43"),
+            "params: seed was 42, is 43",
+            id="the seed",
+        ),
+        pytest.param(
+            lambda copy: edit(
+                copy, "pipeline/training.py", "rng((seed, epoch))", "rng((epoch, seed))"
+            ),
+            "code: pipeline/training.py is not the one that dvc.lock names",
+            id="a line of code",
+        ),
+    ],
+)
+def test_a_drift_is_told_with_its_stage_and_cause(
+    copy: Repository, change: Callable[[Repository], None], cause: str
+) -> None:
+    change(copy)
+    commit(copy)
+    printed = verify(copy, "--stage", "train_classifier", code=1)
+    assert "first stage to drift: train_classifier" in printed
+    assert cause in printed
+
+
+def test_an_unknown_stage_is_told_the_known_ones(copy: Repository) -> None:
+    printed = verify(copy, "--stage", "train", code=1)
+    assert "expected one of prepare, train_classifier, train_dense_ae" in printed
+
+
+@pytest.mark.parametrize(
+    ("path", "stages"),
+    [
+        ("pipeline/readers.py", set(layout.STAGES)),
+        ("pipeline/models.py", {*layout.TRAININGS, "visualize"}),
+        ("pipeline/subpixel.py", {"train_conv_ae"}),
+        ("pipeline/figures/codes.py", {"visualize"}),
+        ("stages/train_dense_ae.py", {"train_dense_ae"}),
+        ("pipeline/tracking/runs.py", set()),
+        ("pipeline/progress.py", set()),
+    ],
+)
+def test_a_changed_line_concerns_the_stages_that_depend_on_it_and_no_other(
+    repository: Repository, path: str, stages: set[str]
+) -> None:
+    file = repository.path / path
+    before = file.read_text()
+    file.write_text(f"{before}\nCHANGED = 1\n")
+    try:
+        assert set(json.loads(repository.dvc("status", "--json"))) == stages
+    finally:
+        file.write_text(before)
+
+
+def test_a_changed_line_runs_the_stage_again_and_the_same_bytes_stop_there(
+    copy: Repository,
+) -> None:
+    lock = copy.path / "dvc.lock"
+    before = lock.read_text().splitlines()
+    edit(copy, "pipeline/subpixel.py", "import keras\n", "import keras\n\nCHANGED = 1\n")
+    printed = copy.dvc("repro")
+    assert printed.count("Running stage") == 1
+    assert "Running stage 'train_conv_ae'" in printed
+    compared = difflib.ndiff(before, lock.read_text().splitlines())
+    changed = [line for line in compared if line.startswith(("- ", "+ "))]
+    assert len(changed) == 4  # md5 and size of subpixel.py, before and after
