@@ -85,7 +85,7 @@ def test_the_structure_beside_a_model_names_its_layers_and_parameters(written: P
     structure = written.with_suffix(".txt").read_text()
     assert re.search(r"^total +2,625$", structure, re.MULTILINE)
     for layer in ("conv", "pool", "code", "upsample", "pixels", "reconstruction"):
-        assert f" {layer} (" in structure
+        assert re.search(rf"^{layer} ", structure, re.MULTILINE)
     assert max(map(len, structure.splitlines())) <= 80
 
 
