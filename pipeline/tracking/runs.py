@@ -145,7 +145,7 @@ def _source_tags(cmd: str) -> dict[str, str]:
         return done.stdout.strip()
 
     # What the stages write is on its way to being committed; all else that differs is "dirty".
-    changes = git("status", "--porcelain", "--", ".", ":!data", ":!dvc.lock")
+    changes = git("status", "--porcelain", "--", ".", ":!data", ":!dvc.lock", ":!environment.json")
     commit = git("rev-parse", "HEAD")
     tags = {
         "git.commit": commit,

@@ -110,9 +110,14 @@ def few_epochs(text: str) -> str:
     return text.replace("map_images: 2000", "map_images: 100")
 
 
+def copied(repository: Repository, target: Path) -> Repository:
+    """A copy of `repository`, results and store included, for a test to change."""
+    return Repository(Path(shutil.copytree(repository.path, target, symlinks=True)))
+
+
 @pytest.fixture(scope="session")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    """A repository after `dvc repro`, its results committed."""
+    """A repository after `dvc repro`, its results committed; no test leaves it changed."""
     repository = make_repository(tmp_path_factory.mktemp("repository"))
     repository.dvc("repro")
     repository.run("git", "add", ".")

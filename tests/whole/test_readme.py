@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.whole.conftest import ROOT, Repository
+from tests.whole.conftest import ROOT, Repository, copied
 
 pytestmark = pytest.mark.slow
 
@@ -23,11 +23,17 @@ COMMANDS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def clone(repository: Repository, tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """A repository that goes through the README from command to command."""
+    return copied(repository, tmp_path_factory.mktemp("readme") / "clone")
+
+
 @pytest.mark.parametrize(
     "command", [command for command in COMMANDS if command not in ("make test", "make ui")]
 )
-def test_a_command_of_the_readme_works(repository: Repository, command: str) -> None:
-    printed = repository.run(*shlex.split(command))
+def test_a_command_of_the_readme_works(clone: Repository, command: str) -> None:
+    printed = clone.run(*shlex.split(command))
     if command == "make repro":
         assert "epochs_to_target" in printed
 

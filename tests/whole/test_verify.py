@@ -4,7 +4,6 @@ import difflib
 import hashlib
 import io
 import json
-import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import layout
-from tests.whole.conftest import Repository
+from tests.whole.conftest import Repository, copied
 
 pytestmark = pytest.mark.slow
 
@@ -20,7 +19,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def copy(repository: Repository, tmp_path: Path) -> Repository:
     """The repository once more, to break."""
-    return Repository(Path(shutil.copytree(repository.path, tmp_path / "copy", symlinks=True)))
+    return copied(repository, tmp_path / "copy")
 
 
 def verify(repository: Repository, *options: str, code: int = 0) -> str:
@@ -69,9 +68,13 @@ def test_an_unchanged_repository_is_identical(copy: Repository) -> None:
     assert len(copy.runs()) == runs
 
 
-def test_two_rebuilds_are_identical(copy: Repository) -> None:
+@pytest.mark.exhaustive
+def test_two_rebuilds_are_identical_and_native_code_is_no_promise(copy: Repository) -> None:
+    edit(copy, "params.yaml", "cpu_isa: avx2", "cpu_isa: native")
+    commit(copy)
     printed = verify(copy, "--twice", "--stage", "train_classifier")
     assert "identical: 4 outs, two rebuilds" in printed
+    assert "a CPU with other instruction sets may give other bytes" in printed
     assert "rebuilding visualize" not in printed
 
 
@@ -100,6 +103,7 @@ def test_one_weights_last_bit_is_found_and_a_tolerance_lets_it_pass(copy: Reposi
             lambda copy: edit(copy, "params.yaml", "seed: 42", "seed: 43"),
             "params: seed was 42, is 43",
             id="the seed",
+            marks=pytest.mark.exhaustive,
         ),
         pytest.param(
             lambda copy: edit(
@@ -107,6 +111,7 @@ def test_one_weights_last_bit_is_found_and_a_tolerance_lets_it_pass(copy: Reposi
             ),
             "code: pipeline/training.py is not the one that dvc.lock names",
             id="a line of code",
+            marks=pytest.mark.exhaustive,
         ),
     ],
 )
