@@ -25,7 +25,8 @@ ADVICE = (
 NEXT = f"""\
 figures  {layout.FIGURES}/
 curves   dvc plots show
-runs     make ui, then http://127.0.0.1:5000"""
+runs     make ui, then http://127.0.0.1:5000
+         make track adds those of stages that did not have to run here"""
 
 
 def main() -> None:
