@@ -59,6 +59,7 @@ def md5(content: bytes) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
+@pytest.mark.exhaustive
 def test_an_unchanged_repository_is_identical(copy: Repository) -> None:
     (copy.path / "params.yaml").write_text("uncommitted: and so not verified")
     runs = len(copy.runs())
@@ -154,6 +155,7 @@ def test_a_changed_line_concerns_the_stages_that_depend_on_it_and_no_other(
         file.write_text(before)
 
 
+@pytest.mark.exhaustive
 def test_a_changed_line_runs_the_stage_again_and_the_same_bytes_stop_there(
     copy: Repository,
 ) -> None:
