@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -91,6 +91,15 @@ def hashes(paths: Iterable[str], root: Path = Path()) -> Hashes:
         return {path: _md5(root / path) for path in paths}
     except OSError as error:
         raise LockError(f"{error.filename}: can't be read: {error.strerror}") from None
+
+
+def flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves of nested sections, each under its dotted key, `prefix` before it."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from flat(inner, f"{prefix}.{key}" if prefix else key)
+    else:
+        yield prefix, value
 
 
 def _value(document: dict[str, Any], key: str) -> Any:

@@ -12,11 +12,12 @@ from typing import Any
 from pipeline import comparison, environment, layout, lock
 from pipeline.errors import LockError
 from pipeline.lock import StageState
-from pipeline.params import load_params
+from pipeline.params import Runtime, load_params
 from pipeline.rebuild import clone, rebuild
 from pipeline.tables import table
 
 JUDGED = (".csv", ".json")  # the kinds of out that a tolerance judges: history and metrics
+NO_CAUSE = "code, data, params, packages, CPU features and threads are those recorded"
 HEADINGS = ("out", "stage", "same bytes", "largest difference")
 
 
@@ -72,15 +73,16 @@ def main(*, stage: str | None, twice: bool, tolerance: float | None) -> None:
         drifted = [out for out in outs if not out.same]
         print(f"\n{table([HEADINGS, *map(_row, outs)], left=2)}\n")
         against = "two rebuilds" if twice else "this rebuild and dvc.lock"
-        native = load_params(rebuilt / layout.PARAMS).runtime.cpu_isa == "native"
+        settings = load_params(rebuilt / layout.PARAMS).runtime
         if not drifted:
             print(f"identical: {len(outs)} outs, {against}")
         else:
             print(f"drift: {len(drifted)} of {len(outs)} outs, {against}")
             print(f"first stage to drift: {drifted[0].stage}")
-            for cause in _causes(states[drifted[0].stage], rebuilt, record):
+            causes = list(_causes(states[drifted[0].stage], rebuilt, record, settings))
+            for cause in causes or [NO_CAUSE]:
                 print(f"  {cause}")
-    if native:
+    if settings.cpu_isa == "native":
         print("runtime.cpu_isa is native: a CPU with other instruction sets may give other bytes")
     if not drifted:
         return
@@ -134,32 +136,21 @@ def _difference(found: Path, expected: Path) -> float | None:
     return comparison.difference(found, expected) if expected.exists() else None
 
 
-def _causes(state: StageState, rebuilt: Path, record: dict[str, Any]) -> Iterator[str]:
+def _causes(
+    state: StageState, rebuilt: Path, record: dict[str, Any], settings: Runtime
+) -> Iterator[str]:
     """What differs between the inputs that dvc.lock and the record name and those of now."""
     now = lock.current(state.name, rebuilt)
-    any_cause = False
     for path, md5 in now.deps.items():
         if state.deps.get(path) != md5:
-            any_cause = True
             kind = "code" if path.endswith(".py") or "." not in path else "data"
             yield f"{kind}: {path} is not the one that dvc.lock names"
-    used = environment.used(load_params(rebuilt / layout.PARAMS).runtime)
+    used = environment.used(settings)
     for title, was, is_ in (("params", state.params, now.params), ("environment", record, used)):
-        before, after = dict(_flat(was)), dict(_flat(is_))
+        before, after = dict(lock.flat(was)), dict(lock.flat(is_))
         for key in sorted(before.keys() | after.keys()):
             if before.get(key) != after.get(key):
-                any_cause = True
                 yield f"{title}: {key} was {before.get(key)}, is {after.get(key)}"
-    if not any_cause:
-        yield "code, data, params, packages, CPU features and threads are those recorded"
-
-
-def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _flat(inner, f"{prefix}.{key}" if prefix else key)
-    else:
-        yield prefix, value
 
 
 def _agree(outs: list[Out], tolerance: float) -> bool:

@@ -125,18 +125,11 @@ def _dataset(state: StageState, part: str) -> DatasetInput:
 
 def _flat(state: StageState) -> dict[str, Any]:
     """Params by short names: the stage's own section without its name, so that runs line up."""
-    flat: dict[str, Any] = {}
-
-    def walk(prefix: str, value: Any) -> None:
-        if isinstance(value, dict):
-            for key, inner in value.items():
-                walk(f"{prefix}.{key}" if prefix else key, inner)
-        else:
-            flat[prefix] = value
-
-    for key, value in state.params.items():
-        walk("" if key == state.name else key, value)
-    return flat
+    return {
+        name: leaf
+        for key, value in state.params.items()
+        for name, leaf in lock.flat(value, "" if key == state.name else key)
+    }
 
 
 def _source_tags(cmd: str) -> dict[str, str]:
