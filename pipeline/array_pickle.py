@@ -2,12 +2,15 @@
 
 A pickle is a program: loaded the usual way, it can call any function. Here every name that a
 pickled dict of arrays needs stands for an object that does no more than such a pickle needs, and
-every other name is refused. NumPy's own `__setstate__` is kept out of reach, too: it trusts its
-state, and a forged one reads memory that is not the array's.
+every other name is refused. No object of NumPy's is within the program's reach: `__setstate__`,
+say, trusts its state, and a forged one reads memory that is not the array's.
+
+A program can also be short and take forever, or make much of little: see `_Dict` and `_Encode`.
 """
 
 import io
 import pickle
+import re
 import struct
 from typing import Any, ClassVar
 
@@ -26,31 +29,28 @@ def load(content: bytes) -> dict[str, Array]:
         DataError: it is no such pickle, or names what arrays don't need.
     """
     try:
-        document = _ArrayUnpickler(io.BytesIO(content)).load()
-        if not isinstance(document, dict):
+        document = _ArrayUnpickler(content).load()
+        if not isinstance(document, _Dict):
             raise DataError(f"found a pickled {type(document).__name__}, expected a dict of arrays")
-        held = {str(key): value for key, value in document.items()}
-        return {
-            key: value.array() if isinstance(value, _PickledArray) else value
-            for key, value in held.items()
-            if isinstance(value, (_PickledArray, np.ndarray))
-        }
+        return {key: value.array() for key, value in document.items() if _is_array(value)}
     except DataError:
         raise
     except Exception as error:  # a broken pickle may raise anything
-        raise DataError(f"not a readable pickle: {error!r}") from None
+        raise DataError(f"not a readable pickle: {type(error).__name__}: {error}") from None
 
 
-def shaped(data: bytes, dtype: np.dtype[Any], shape: tuple[int, ...], order: Any) -> Array:
-    """The array of `shape` that lies in `data`, not copied.
+def shaped(data: Any, dtype: np.dtype[Any], shape: Any, *, fortran: bool) -> Array:
+    """The array of `shape` that lies in the buffer `data`, not copied.
 
     Raises:
-        DataError: a side of `shape` is negative.
+        DataError: `shape` is no tuple of counts.
         ValueError: `data` is not as long as `shape` and `dtype` say.
     """
+    if not isinstance(shape, tuple) or not all(isinstance(side, int) for side in shape):
+        raise DataError("found an array whose shape is not a tuple of counts")
     if min(shape, default=0) < 0:  # to `reshape`, -1 is whatever fits
         raise DataError(f"found an array of shape {shape}")
-    return np.frombuffer(data, dtype).reshape(shape, order=order)
+    return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
 
 
 class _Name:
@@ -73,10 +73,12 @@ class _PickledType:
 
     __slots__ = ("dtype",)
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: object) -> None:
+        # NumPy takes much else for a type: lists of fields, dicts, types of Python.
+        if not isinstance(code, str) or not re.fullmatch(r"[biuf]\d\d?", code):
+            found = code if isinstance(code, str) else type(code).__name__
+            raise DataError(f"found an array of type {found}, expected numbers")
         self.dtype = np.dtype(code)
-        if self.dtype.kind not in "biuf":
-            raise DataError(f"found an array of {self.dtype}, expected numbers")
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         _, order, *rest = state
@@ -95,13 +97,17 @@ class _PickledArray:
 
     def array(self) -> Array:
         _, shape, kind, fortran, data = self.state
-        return shaped(data, kind.dtype, shape, "F" if fortran else "C")
+        return shaped(data, kind.dtype, shape, fortran=bool(fortran))
+
+
+def _is_array(value: object) -> bool:
+    return isinstance(value, _PickledArray)
 
 
 class _Dtype(_Name):
     __slots__ = ()
 
-    def __call__(self, code: str, *_: object) -> _PickledType:
+    def __call__(self, code: object, *_: object) -> _PickledType:
         return _PickledType(code)
 
 
@@ -117,15 +123,42 @@ class _Reconstruct(_Name):
 class _FromBuffer(_Name):
     __slots__ = ()
 
-    def __call__(self, data: bytes, kind: _PickledType, shape: Any, order: Any) -> Array:
-        return shaped(data, kind.dtype, shape, order)
+    def __call__(self, data: object, kind: object, shape: object, order: object) -> _PickledArray:
+        array = _PickledArray()
+        array.__setstate__((1, shape, kind, order == "F", data))
+        return array
 
 
 class _Encode(_Name):
-    __slots__ = ()
+    """How protocol 2 writes bytes: as text, each of them once.
+
+    A pickle that has one text encoded again and again makes gigabytes of a megabyte.
+    """
+
+    __slots__ = ("left",)
+
+    def __init__(self, size: int) -> None:
+        self.left = size
 
     def __call__(self, text: str, encoding: str) -> bytes:
-        return text.encode(encoding)
+        self.left -= len(text)
+        if encoding != "latin1" or self.left < 0:
+            raise DataError("found a pickle that encodes text as none of NumPy's does")
+        return text.encode("latin1")
+
+
+class _Dict(dict[str, Any]):
+    """Keeps what has a name, and drops the rest.
+
+    A tuple of a tuple of tuples, each written once and named twice by the next, has a hash that
+    takes forever to compute.
+    """
+
+    __slots__ = ()
+
+    def __setitem__(self, key: object, value: object) -> None:
+        if isinstance(key, str):
+            super().__setitem__(key, value)
 
 
 # The names that a pickled dict of NumPy arrays uses, protocol 2 or later, NumPy 1 or 2; each stands
@@ -133,7 +166,6 @@ class _Encode(_Name):
 _ADMITTED: dict[tuple[str, str], _Name] = {
     ("numpy", "ndarray"): _NDArray(),
     ("numpy", "dtype"): _Dtype(),
-    ("_codecs", "encode"): _Encode(),
 }
 for _core in ("numpy.core", "numpy._core"):
     _ADMITTED[f"{_core}.multiarray", "_reconstruct"] = _Reconstruct()
@@ -144,7 +176,12 @@ for _core in ("numpy.core", "numpy._core"):
 class _ArrayUnpickler(pickle._Unpickler):
     """Loads what a dict of arrays is made of; pickles run code when loaded any other way."""
 
-    dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
+    def __init__(self, content: bytes) -> None:
+        super().__init__(io.BytesIO(content))
+        self._admitted = {**_ADMITTED, ("_codecs", "encode"): _Encode(len(content))}
+
+    def _load_dict(self: Any) -> None:
+        self.append(_Dict())
 
     def _load_bytearray8(self: Any) -> None:
         """As the original, but without reserving the claimed length first."""
@@ -154,9 +191,24 @@ class _ArrayUnpickler(pickle._Unpickler):
             raise EOFError
         self.append(bytearray(data))
 
-    dispatch[pickle.BYTEARRAY8[0]] = _load_bytearray8
+    def _drop_items(self: Any) -> None:
+        self.pop_mark()
+
+    def _load_frozenset(self: Any) -> None:
+        self.pop_mark()
+        self.append(frozenset())
+
+    dispatch: ClassVar[dict[int, Any]] = {
+        **pickle._Unpickler.dispatch,
+        pickle.EMPTY_DICT[0]: _load_dict,
+        pickle.BYTEARRAY8[0]: _load_bytearray8,
+        # Sets stay empty: they are not arrays, and would hash what they are given.
+        pickle.ADDITEMS[0]: _drop_items,
+        pickle.FROZENSET[0]: _load_frozenset,
+    }
+    del dispatch[pickle.DICT[0]]  # of protocol 0: it would hash, too
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ADMITTED:
+        if (module, name) not in self._admitted:
             raise DataError(f"found a reference to {module}.{name}, which is not needed for arrays")
-        return _ADMITTED[module, name]
+        return self._admitted[module, name]

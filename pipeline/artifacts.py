@@ -5,22 +5,28 @@ import io
 import json
 import os
 import re
+import stat
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.errors import DataError, StorageError, UserError
 from pipeline.tables import table
 
 if TYPE_CHECKING:
     import keras
     from matplotlib.figure import Figure
 
+Row = dict[str, float]  # of a history: the epoch, from 1, and its figures
+
 DECIMALS = 6  # of metrics and history: beyond float32's own precision for losses below 1
+FILE_TYPES = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip entry can carry
 
 
@@ -29,17 +35,78 @@ def atomic(path: Path) -> Iterator[Path]:
     """Yield a path to write to, which becomes `path` in one step when the block ends well.
 
     A reader, and a run after a crash, sees the earlier file or the whole new one.
+
+    Raises:
+        StorageError: the disk is full, say; the earlier file is still there.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     # Side by side, two stages may write the same record; each has a partial file of its own.
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        yield partial
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path)
+        try:
+            yield partial
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except UserError:
+        raise
+    except Exception as error:
+        fault = _storage_fault(error)
+        if fault is None:
+            raise
+        raise StorageError(
+            f"{path}: can't be written: {fault.strerror or fault}; "
+            "nothing was half-written, and a file that was there is as it was"
+        ) from None
+
+
+def _storage_fault(error: BaseException | None) -> OSError | None:
+    """The fault of the disk behind `error`: writers stumble when they close what they can't write.
+
+    A full disk makes a `zipfile.ZipFile`, say, raise `ValueError` in the end.
+    """
+    while error:
+        if isinstance(error, OSError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what processes that were killed have left of `path`, partly written."""
+    pattern = re.compile(rf"\.{re.escape(path.name)}\.(\d{{1,7}})\.partial(\.keras)?")
+    for file in path.parent.iterdir():
+        name = pattern.fullmatch(file.name)
+        if name and not _runs(int(name[1])):
+            with suppress(OSError):  # another user's; it harms nothing
+                file.unlink()
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)  # sends nothing
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # another user's
+    return True
+
+
+def open_file(path: Path) -> BinaryIO:
+    """Open `path` to read it, if it is a file: a pipe would wait, and a device never end.
+
+    Raises:
+        DataError: it is something else; the text does not name it.
+        OSError: it is missing, say.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        found = FILE_TYPES.get(stat.S_IFMT(mode), "a device")
+        raise DataError(f"can't be read: found {found}, expected a file")
+    return path.open("rb")
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -56,7 +123,8 @@ def write_text(path: Path, text: str) -> None:
 def write_array(path: Path, array: npt.NDArray[Any]) -> None:
     """Write `array` in NumPy's `.npy` format, which can be memory-mapped."""
     with atomic(path) as partial, partial.open("wb") as file:
-        np.save(file, array, allow_pickle=False)
+        # Given the file itself, NumPy writes in a way of its own, and can't say why it failed.
+        np.save(SimpleNamespace(write=file.write), array, allow_pickle=False)
 
 
 def write_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
@@ -65,7 +133,7 @@ def write_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(rounded, indent=2, allow_nan=False))
 
 
-def write_history(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
+def write_history(path: Path, rows: Sequence[Row]) -> None:
     """Write one CSV row an epoch; the columns are those of the first row."""
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
@@ -80,7 +148,7 @@ def read_metrics(path: Path) -> dict[str, Any]:
     return metrics
 
 
-def read_history(path: Path) -> list[dict[str, float]]:
+def read_history(path: Path) -> list[Row]:
     """What `write_history` wrote."""
     with path.open(newline="") as file:
         return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
@@ -100,13 +168,24 @@ def write_model(path: Path, model: "keras.Model") -> None:
     uncompressed, without times, numbers from 0 on.
     """
     with atomic(path) as partial:
-        saved = partial.with_suffix(".keras")
+        saved = partial.with_name(f"{partial.name}.keras")
         try:
             model.save(saved)
             _normalise(saved, partial)
         finally:
             saved.unlink(missing_ok=True)
     write_text(path.with_suffix(".txt"), structure(model))
+
+
+def read_model(path: Path) -> "keras.Model":
+    """The model that `write_model` wrote, not compiled.
+
+    Raises:
+        DataError: it can't be read, or holds what no model here is made of.
+    """
+    from pipeline import model_archive
+
+    return model_archive.read(path)
 
 
 def structure(model: "keras.Model") -> str:

@@ -4,6 +4,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+MAX_LINE = 2000  # characters of a text that may quote a file
+
 
 class UserError(Exception):
     """A mistake the user can mend; its text says what was found, where, and what is expected."""
@@ -13,8 +15,27 @@ class ParamsError(UserError):
     """params.yaml holds a key or a value that no stage can work with."""
 
 
-class DataError(UserError):
-    """A dataset file can't be read, or what it holds is not a set of labelled square images."""
+class FileError(UserError):
+    """Tells of a file: in one printable line, whatever its name and content put into the text."""
+
+    def __init__(self, text: str) -> None:
+        line = " ".join(part.strip() for part in text.splitlines())
+        if len(line) > MAX_LINE:
+            line = f"{line[: MAX_LINE // 2]} ... {line[-MAX_LINE // 2 :]}"
+        super().__init__(
+            "".join(
+                character if character.isprintable() else ascii(character)[1:-1]
+                for character in line
+            )
+        )
+
+
+class DataError(FileError):
+    """A file can't be read, or what it holds is not what belongs there."""
+
+
+class StorageError(FileError):
+    """A file can't be written: no space, no permission, a limit, a fault of the disk."""
 
 
 class TrainingError(UserError):
@@ -23,6 +44,10 @@ class TrainingError(UserError):
 
 class LockError(UserError):
     """dvc.lock, dvc.yaml and the working tree do not fit together."""
+
+
+class TrackingError(UserError):
+    """The MLflow store can't be reached, or refuses what it is asked."""
 
 
 class StageFailed(UserError):  # noqa: N818 - it names what happened, as the line that tells it does

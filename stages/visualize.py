@@ -82,4 +82,4 @@ def main(params: Params) -> None:
 
 
 def _model(stage: str) -> keras.Model:
-    return keras.saving.load_model(layout.model(stage), compile=False, safe_mode=True)
+    return artifacts.read_model(layout.model(stage))

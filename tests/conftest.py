@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from pipeline import layout, runtime
 from pipeline.params import Params, load_params
@@ -17,7 +18,18 @@ ROOT = Path(__file__).parents[1]
 PARAMS = load_params(ROOT / layout.PARAMS)
 TRAIN, TEST = 400, 100  # images; 400 leave the last batch of 32 half full
 
+# The same examples each time; `pytest tests/test_fuzz.py --hypothesis-profile=long` tries new ones
+# for 5 minutes.
+settings.register_profile("short", max_examples=200, derandomize=True, deadline=None)
+settings.register_profile("long", max_examples=8_000, deadline=10_000)  # milliseconds
+settings.load_profile("short")
+
 runtime.pin(PARAMS.runtime)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The kill test's own switch."""
+    parser.addoption("--full-epochs", action="store_true", help="kill trainings of full length")
 
 
 def pytest_collectstart(collector: pytest.Collector) -> None:
