@@ -10,6 +10,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from pipeline import models, params, training
+from pipeline.artifacts import Row
 from pipeline.datasets import Dataset, Images
 
 Floats = npt.NDArray[np.float32]
@@ -38,7 +39,7 @@ class Reconstruction:
 
 
 def classifier_metrics(
-    model: keras.Model, history: list[training.Row], target_accuracy: float
+    model: keras.Model, history: list[Row], target_accuracy: float
 ) -> dict[str, Any]:
     """The metrics of the classifier, from its history."""
     last = history[-1]
@@ -56,7 +57,7 @@ def classifier_metrics(
 
 def autoencoder_metrics(
     model: keras.Model,
-    history: list[training.Row],
+    history: list[Row],
     dataset: Dataset,
     probe: params.Training,
     seed: int,

@@ -6,6 +6,7 @@ PARAMS = Path("params.yaml")
 PIPELINE = Path("dvc.yaml")
 LOCK = Path("dvc.lock")
 ENVIRONMENT = Path("environment.json")
+CHECKPOINTS = Path(".checkpoints")  # of trainings that have not ended; no out, and not in git
 PREPARED = Path("data/prepared")
 FIGURES = Path("data/figures")
 

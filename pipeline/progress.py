@@ -5,7 +5,8 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pipeline.training import OnEpoch, Row
+    from pipeline.artifacts import Row
+    from pipeline.training import OnEpoch
 
 BAR = 24  # characters
 

@@ -18,6 +18,7 @@ FEATURES = (*REQUIRED, "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile")
 UNWANTED = (
     *("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES"),
     *("TF_XLA_FLAGS", "XLA_FLAGS", "NPY_ENABLE_CPU_FEATURES"),
+    *("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"),
 )
 UNUSED = ("pandas", "scipy", "sklearn")
 # absl's log lines: severity and date, then time, thread and source.

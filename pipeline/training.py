@@ -17,10 +17,11 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from pipeline import artifacts, optimizers, params
+from pipeline.artifacts import Row
+from pipeline.checkpoints import Checkpoint
 from pipeline.errors import TrainingError
 
 Array = npt.NDArray[Any]
-Row = dict[str, float]
 OnEpoch = Callable[[Row], None]
 
 CHUNK_BYTES = 16 * 2**20  # of inputs handed to the graph at a time, so memory stays bounded
@@ -67,6 +68,7 @@ def fit(
     objective: Objective,
     section: params.Training,
     seed: int,
+    checkpoint: Checkpoint | None = None,
     on_epoch: Sequence[OnEpoch] = (),
 ) -> list[Row]:
     """Train `model` in place.
@@ -79,6 +81,8 @@ def fit(
         section: epochs, batch size and optimizer.
         seed: each epoch's order follows from (seed, epoch) alone, so that a run can continue at
             any epoch with the order it would have had.
+        checkpoint: keeps the state after each epoch; training goes on from the one it holds, to
+            the very weights that it would have reached without a break.
         on_epoch: called with each row as it is made.
 
     Raises:
@@ -96,18 +100,26 @@ def fit(
         metrics=list(objective.metrics),
         jit_compile=False,  # XLA compiles for the CPU at hand: other machines, other bytes
     )
-    size = _chunk_size(train[0], section.batch_size)
-    history = _History(on_epoch)
+    trainer.optimizer.build(model.trainable_variables)
+    variables = [*model.variables, *trainer.optimizer.variables]
+    rows: list[Row] = []
+    receivers = list(on_epoch)
+    if checkpoint:
+        rows = checkpoint.restore(variables)
+        receivers.insert(0, lambda _: checkpoint.save(variables, rows))
+
+    size, done = _chunk_size(train[0], section.batch_size), len(rows)
     trainer.fit(
-        _dataset(lambda: _shuffled(train, size, seed), train, tf.data.INFINITE_CARDINALITY),
+        _dataset(lambda: _shuffled(train, size, seed, done), train, tf.data.INFINITE_CARDINALITY),
+        initial_epoch=done,
         epochs=section.epochs,
         steps_per_epoch=_chunks(train, size),
         validation_data=_dataset(lambda: _in_order(test, size), test, _chunks(test, size)),
-        callbacks=[history],
+        callbacks=[_History(rows, receivers)],
         shuffle=False,
         verbose=0,
     )
-    return history.rows
+    return rows
 
 
 class _Trainer(keras.Model):
@@ -155,12 +167,12 @@ class _Trainer(keras.Model):
 
 
 class _History(keras.callbacks.Callback):
-    """Keeps a row an epoch, with `test_` where Keras says `val_`, and passes it on."""
+    """Adds a row an epoch to `rows`, with `test_` where Keras says `val_`, and passes it on."""
 
-    def __init__(self, on_epoch: Sequence[OnEpoch]) -> None:
+    def __init__(self, rows: list[Row], receivers: Sequence[OnEpoch]) -> None:
         super().__init__()
-        self.rows: list[Row] = []
-        self.on_epoch = on_epoch
+        self.rows = rows
+        self.receivers = receivers
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         figures = {
@@ -176,7 +188,7 @@ class _History(keras.callbacks.Callback):
         names = sorted(figures, key=lambda name: ("test_" in name, "loss" not in name))
         row: Row = {"epoch": epoch + 1} | {name: figures[name] for name in names}
         self.rows.append(row)
-        for receive in self.on_epoch:
+        for receive in self.receivers:
             receive(row)
 
 
@@ -186,9 +198,11 @@ def _chunk_size(inputs: Array, batch_size: int) -> int:
     return max(int(batches), 1) * batch_size
 
 
-def _shuffled(data: tuple[Array, Array], size: int, seed: int) -> Iterator[tuple[Array, Array]]:
+def _shuffled(
+    data: tuple[Array, Array], size: int, seed: int, first_epoch: int
+) -> Iterator[tuple[Array, Array]]:
     inputs, labels = data
-    for epoch in itertools.count():
+    for epoch in itertools.count(first_epoch):
         order = np.random.default_rng((seed, epoch)).permutation(len(inputs))
         for start in range(0, len(order), size):
             chosen = order[start : start + size]

@@ -1,6 +1,7 @@
 """Activity 2: how many epochs until a dense classifier is right on 95 % of its training images?"""
 
 from pipeline import artifacts, datasets, evaluation, layout, models, runtime, training
+from pipeline.checkpoints import Checkpoint
 from pipeline.params import Params
 from pipeline.progress import reporter
 from pipeline.tracking.live import LiveRun
@@ -16,7 +17,7 @@ def main(params: Params) -> None:
     classes = len(dataset.classes)
     model = models.classifier(section, dataset.side, classes)
 
-    with LiveRun(STAGE) as run:
+    with Checkpoint(STAGE, params.runtime) as checkpoint, LiveRun(STAGE) as run:
         history = training.fit(
             model,
             (dataset.train_images, dataset.train_labels),
@@ -24,6 +25,7 @@ def main(params: Params) -> None:
             objective=training.classification(classes),
             section=section,
             seed=params.seed,
+            checkpoint=checkpoint,
             on_epoch=[reporter(section.epochs), run.log_epoch],
         )
         metrics = evaluation.classifier_metrics(model, history, section.target_accuracy)

@@ -1,6 +1,7 @@
 """Activity 4: the same with convolutions: 60 times fewer parameters, a code 4 times the image."""
 
 from pipeline import artifacts, datasets, evaluation, layout, models, runtime, subpixel, training
+from pipeline.checkpoints import Checkpoint
 from pipeline.params import Params
 from pipeline.progress import reporter
 from pipeline.tracking.live import LiveRun
@@ -16,7 +17,7 @@ def main(params: Params) -> None:
     model = models.conv_autoencoder(section, dataset.side)
     print(artifacts.structure(model))
 
-    with LiveRun(STAGE) as run:
+    with Checkpoint(STAGE, params.runtime) as checkpoint, LiveRun(STAGE) as run:
         history = training.fit(
             subpixel.fused(model),
             (dataset.train_images, dataset.train_labels),
@@ -24,6 +25,7 @@ def main(params: Params) -> None:
             objective=training.reconstruction(),
             section=section,
             seed=params.seed,
+            checkpoint=checkpoint,
             on_epoch=[reporter(section.epochs), run.log_epoch],
         )
         metrics = evaluation.autoencoder_metrics(model, history, dataset, params.probe, params.seed)

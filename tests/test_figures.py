@@ -10,12 +10,12 @@ import pytest
 from matplotlib.figure import Figure
 
 from pipeline import artifacts, evaluation
+from pipeline.artifacts import Row
 from pipeline.datasets import Dataset, Images, Labels
 from pipeline.errors import MachineError
 from pipeline.evaluation import Floats
 from pipeline.figures import classification, codes, curves, neuron, style
 from pipeline.figures import digits as pictures
-from pipeline.training import Row
 
 pytestmark = [
     pytest.mark.usefixtures("tensorflow"),

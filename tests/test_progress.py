@@ -5,8 +5,8 @@ import pty
 
 import pytest
 
+from pipeline.artifacts import Row
 from pipeline.progress import reporter
-from pipeline.training import Row
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 

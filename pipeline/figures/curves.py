@@ -6,8 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from pipeline.artifacts import Row
 from pipeline.figures import style
-from pipeline.training import Row
 
 History = Sequence[Row]
 

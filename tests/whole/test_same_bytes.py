@@ -23,6 +23,7 @@ VARIABLES = {
     "TensorFlow threads": {"TF_NUM_INTRAOP_THREADS": "2", "TF_NUM_INTEROP_THREADS": "2"},
     "instruction set": {"ONEDNN_MAX_CPU_ISA": "SSE41", "OPENBLAS_CORETYPE": "Nehalem"},
     "no oneDNN": {"TF_ENABLE_ONEDNN_OPTS": "0"},
+    "Keras limits": {"KERAS_MAX_EPOCHS": "1", "KERAS_MAX_STEPS_PER_EPOCH": "1"},
     "compiler": {"TF_XLA_FLAGS": "--tf_xla_auto_jit=2 --tf_xla_cpu_global_jit"},
     "Keras settings": {"KERAS_HOME": "keras"},
 }
