@@ -177,17 +177,6 @@ def write_model(path: Path, model: "keras.Model") -> None:
     write_text(path.with_suffix(".txt"), structure(model))
 
 
-def read_model(path: Path) -> "keras.Model":
-    """The model that `write_model` wrote, not compiled.
-
-    Raises:
-        DataError: it can't be read, or holds what no model here is made of.
-    """
-    from pipeline import model_archive
-
-    return model_archive.read(path)
-
-
 def structure(model: "keras.Model") -> str:
     """The layers of `model` with their output shapes and parameter counts, and the total.
 

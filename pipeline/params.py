@@ -27,6 +27,7 @@ class Runtime(Section):
     """What decides the bytes of a result besides data, code and seed."""
 
     threads: Count
+    memory_budget: Count
     cpu_isa: Literal["avx2", "native"]
 
 

@@ -2,29 +2,24 @@
 
 Plain `fit` calls into the graph once a batch, and for models this small that overhead is most of
 the time: 2.5-3 x (see docs/design.md). Here a "step" of `fit` is a chunk of many batches.
-Callbacks, history, optimizers and losses stay Keras's own.
+Callbacks, history, metrics and optimizers stay Keras's own.
 """
 
-import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import keras
-import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
-from pipeline import artifacts, optimizers, params
+from pipeline import artifacts, feeding, losses, optimizers, params
 from pipeline.artifacts import Row
 from pipeline.checkpoints import Checkpoint
 from pipeline.errors import TrainingError
+from pipeline.feeding import Examples
 
-Array = npt.NDArray[Any]
 OnEpoch = Callable[[Row], None]
 
-CHUNK_BYTES = 16 * 2**20  # of inputs handed to the graph at a time, so memory stays bounded
 EVALUATION_BATCH = 256  # examples; larger ones no longer fit a core's cache and are no faster
 
 
@@ -34,12 +29,12 @@ class Objective:
 
     Attributes:
         targets: maps a batch of inputs and labels to what the model should put out.
-        loss: a Keras loss by name.
+        loss: a Keras loss by name, or a function of targets and outputs.
         metrics: Keras metrics by name.
     """
 
     targets: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-    loss: str
+    loss: str | Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
     metrics: tuple[str, ...] = ()
 
 
@@ -56,18 +51,19 @@ def reconstruction() -> Objective:
     """Give back the image, scaled to 0..1."""
     return Objective(
         targets=lambda images, labels: tf.cast(images, tf.float32) / 255,  # noqa: ARG005
-        loss="binary_crossentropy",
+        loss=losses.binary_crossentropy,
     )
 
 
 def fit(
     model: keras.Model,
-    train: tuple[Array, Array],
-    test: tuple[Array, Array],
+    train: Examples,
+    test: Examples | None,
     *,
     objective: Objective,
     section: params.Training,
     seed: int,
+    memory_budget: float = math.inf,
     checkpoint: Checkpoint | None = None,
     on_epoch: Sequence[OnEpoch] = (),
 ) -> list[Row]:
@@ -76,11 +72,12 @@ def fit(
     Args:
         model: takes batches of `train[0]`.
         train: inputs (n, ...) and labels (n,).
-        test: likewise, held out; measured after each epoch and never trained on.
+        test: likewise, held out; measured after each epoch and never trained on. None: no such.
         objective: target, loss and metrics.
         section: epochs, batch size and optimizer.
         seed: each epoch's order follows from (seed, epoch) alone, so that a run can continue at
             any epoch with the order it would have had.
+        memory_budget: MiB; of larger inputs so much is read at a time, which changes the order.
         checkpoint: keeps the state after each epoch; training goes on from the one it holds, to
             the very weights that it would have reached without a break.
         on_epoch: called with each row as it is made.
@@ -108,14 +105,21 @@ def fit(
         rows = checkpoint.restore(variables)
         receivers.insert(0, lambda _: checkpoint.save(variables, rows))
 
-    size, done = _chunk_size(train[0], section.batch_size), len(rows)
+    size, done = feeding.chunk_size(train[0], section.batch_size), len(rows)
+
+    def chunks() -> Iterator[Examples]:
+        budget = memory_budget * 2**20
+        return feeding.shuffled(train, size, seed=seed, first_epoch=done, budget=budget)
+
+    def held_out() -> Row:
+        return trainer.measure(feeding.in_order(test, size)) if test else {}
+
     trainer.fit(
-        _dataset(lambda: _shuffled(train, size, seed, done), train, tf.data.INFINITE_CARDINALITY),
+        _dataset(chunks, train),
         initial_epoch=done,
         epochs=section.epochs,
-        steps_per_epoch=_chunks(train, size),
-        validation_data=_dataset(lambda: _in_order(test, size), test, _chunks(test, size)),
-        callbacks=[_History(rows, receivers)],
+        steps_per_epoch=-(-len(train[0]) // size),
+        callbacks=[_History(rows, held_out, receivers)],
         shuffle=False,
         verbose=0,
     )
@@ -134,29 +138,35 @@ class _Trainer(keras.Model):
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         return self.model(inputs, training=training)
 
-    @tf.function  # so that AutoGraph turns the loop into one in the graph
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        inputs, labels = data
-        for start in tf.range(0, tf.shape(inputs)[0], self.batch_size):
-            batch = inputs[start : start + self.batch_size]
-            targets = self.objective.targets(batch, labels[start : start + self.batch_size])
+        def train(batch: tf.Tensor, labels: tf.Tensor) -> None:
+            targets = self.objective.targets(batch, labels)
             with tf.GradientTape() as tape:
                 outputs = self.model(batch, training=True)
                 loss = self.compute_loss(y=targets, y_pred=outputs)
             gradients = tape.gradient(loss, self.model.trainable_weights)
             self.optimizer.apply(gradients, self.model.trainable_weights)
             self._measure(loss, targets, outputs)
+
+        _each_batch(data, self.batch_size, train)
         return self.get_metrics_result()
 
-    @tf.function
+    @tf.function(reduce_retracing=True, autograph=False)
     def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        inputs, labels = data
-        for start in tf.range(0, tf.shape(inputs)[0], EVALUATION_BATCH):
-            batch = inputs[start : start + EVALUATION_BATCH]
-            targets = self.objective.targets(batch, labels[start : start + EVALUATION_BATCH])
+        def test(batch: tf.Tensor, labels: tf.Tensor) -> None:
+            targets = self.objective.targets(batch, labels)
             outputs = self.model(batch, training=False)
             self._measure(self.compute_loss(y=targets, y_pred=outputs), targets, outputs)
+
+        _each_batch(data, EVALUATION_BATCH, test)
         return self.get_metrics_result()
+
+    def measure(self, chunks: Iterable[Examples]) -> Row:
+        """Loss and metrics on `chunks`: Keras's `evaluate`, less 30 ms of iterators an epoch."""
+        self.reset_metrics()
+        for inputs, labels in chunks:
+            figures = self.test_step((tf.constant(inputs), tf.constant(labels)))
+        return {name: float(value) for name, value in figures.items()}
 
     def _measure(self, loss: tf.Tensor, targets: tf.Tensor, outputs: tf.Tensor) -> None:
         # Weighted by the batch, as Keras does it: the last one may be smaller.
@@ -166,19 +176,33 @@ class _Trainer(keras.Model):
                 metric.update_state(targets, outputs)
 
 
-class _History(keras.callbacks.Callback):
-    """Adds a row an epoch to `rows`, with `test_` where Keras says `val_`, and passes it on."""
+def _each_batch(
+    data: tuple[tf.Tensor, tf.Tensor], size: int, step: Callable[[tf.Tensor, tf.Tensor], None]
+) -> None:
+    """Do `step` with each `size` of `data`, in a loop in the graph."""
+    inputs, labels = data
 
-    def __init__(self, rows: list[Row], receivers: Sequence[OnEpoch]) -> None:
+    def body(start: tf.Tensor) -> tuple[tf.Tensor]:
+        step(inputs[start : start + size], labels[start : start + size])
+        return (start + size,)
+
+    tf.while_loop(lambda start: start < tf.shape(inputs)[0], body, (0,))
+
+
+class _History(keras.callbacks.Callback):
+    """Adds a row an epoch to `rows`, with `held_out` figures as `test_`, and passes it on."""
+
+    def __init__(
+        self, rows: list[Row], held_out: Callable[[], Row], receivers: Sequence[OnEpoch]
+    ) -> None:
         super().__init__()
         self.rows = rows
+        self.held_out = held_out
         self.receivers = receivers
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        figures = {
-            name.replace("val_", "test_"): round(float(value), artifacts.DECIMALS)
-            for name, value in logs.items()
-        }
+        both = logs | {f"test_{name}": value for name, value in self.held_out().items()}
+        figures = {name: round(float(both[name]), artifacts.DECIMALS) for name in both}
         if not all(map(math.isfinite, figures.values())):
             raise TrainingError(
                 f"epoch {epoch + 1}: found {figures}, expected finite numbers; "
@@ -192,37 +216,7 @@ class _History(keras.callbacks.Callback):
             receive(row)
 
 
-def _chunk_size(inputs: Array, batch_size: int) -> int:
-    """As many whole batches as fit `CHUNK_BYTES`: the chunks don't change what is computed."""
-    batches = CHUNK_BYTES // (inputs[:1].nbytes * batch_size)
-    return max(int(batches), 1) * batch_size
-
-
-def _shuffled(
-    data: tuple[Array, Array], size: int, seed: int, first_epoch: int
-) -> Iterator[tuple[Array, Array]]:
-    inputs, labels = data
-    for epoch in itertools.count(first_epoch):
-        order = np.random.default_rng((seed, epoch)).permutation(len(inputs))
-        for start in range(0, len(order), size):
-            chosen = order[start : start + size]
-            yield inputs[chosen], labels[chosen]
-
-
-def _in_order(data: tuple[Array, Array], size: int) -> Iterator[tuple[Array, Array]]:
-    inputs, labels = data
-    for start in range(0, len(inputs), size):
-        yield inputs[start : start + size], labels[start : start + size]
-
-
-def _chunks(data: tuple[Array, Array], size: int) -> int:
-    return -(-len(data[0]) // size)
-
-
-def _dataset(
-    chunks: Callable[[], Iterator[tuple[Array, Array]]], data: tuple[Array, Array], count: int
-) -> tf.data.Dataset:
+def _dataset(chunks: Callable[[], Iterator[Examples]], like: Examples) -> tf.data.Dataset:
     # Shapes leave the number of examples open: the last chunk is smaller, the graph the same.
-    signature = tuple(tf.TensorSpec((None, *array.shape[1:]), array.dtype) for array in data)
-    dataset = tf.data.Dataset.from_generator(chunks, output_signature=signature)
-    return dataset.apply(tf.data.experimental.assert_cardinality(count)).prefetch(1)
+    signature = tuple(tf.TensorSpec((None, *array.shape[1:]), array.dtype) for array in like)
+    return tf.data.Dataset.from_generator(chunks, output_signature=signature).prefetch(1)

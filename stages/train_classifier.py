@@ -25,6 +25,7 @@ def main(params: Params) -> None:
             objective=training.classification(classes),
             section=section,
             seed=params.seed,
+            memory_budget=params.runtime.memory_budget,
             checkpoint=checkpoint,
             on_epoch=[reporter(section.epochs), run.log_epoch],
         )

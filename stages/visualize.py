@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from pipeline import artifacts, datasets, evaluation, layout, models, runtime
+from pipeline import artifacts, datasets, evaluation, layout, model_archive, models, runtime
 from pipeline.figures import classification, codes, curves, digits, neuron, style
 from pipeline.params import Params
 from pipeline.tracking.live import LiveRun
@@ -82,4 +82,4 @@ def main(params: Params) -> None:
 
 
 def _model(stage: str) -> keras.Model:
-    return artifacts.read_model(layout.model(stage))
+    return model_archive.read(layout.model(stage))

@@ -105,14 +105,18 @@ def test_every_stage_has_its_script_and_every_script_its_stage() -> None:
 def _params_read(stage: str) -> set[str]:
     """What the script reads of `params`, as dotted as it is written."""
     read = set()
-    for node in ast.walk(_tree(f"stages/{stage}.py")):
+    nodes = list(ast.walk(_tree(f"stages/{stage}.py")))
+    # params.a.b holds params.a as a node of its own.
+    parts = [node.value for node in nodes if isinstance(node, ast.Attribute)]
+    for node in nodes:
+        if node in parts:
+            continue
         name, inner = "", node
         while isinstance(inner, ast.Attribute):
             name, inner = f"{inner.attr}.{name}", inner.value
         if isinstance(inner, ast.Name) and inner.id == "params" and name:
             read.add(name.removesuffix("."))
-    # params.a.b holds params.a as a node of its own.
-    return {name for name in read if not any(other.startswith(f"{name}.") for other in read)}
+    return {name for name in read if not any(name.startswith(f"{other}.") for other in read)}
 
 
 @every_stage

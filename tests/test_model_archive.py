@@ -64,7 +64,7 @@ def _write(path: Path, members: Members, compression: int = zipfile.ZIP_STORED) 
 
 def _refusal(path: Path) -> str:
     with pytest.raises(DataError) as caught:
-        artifacts.read_model(path)
+        model_archive.read(path)
     told = str(caught.value)
     assert told.startswith(f"{path}: ")
     assert len(told.splitlines()) == 1
@@ -78,7 +78,7 @@ def test_every_model_of_the_pipeline_is_read_as_it_was(
 ) -> None:
     model = build()
     artifacts.write_model(tmp_path / "model.keras", model)
-    read = artifacts.read_model(tmp_path / "model.keras")
+    read = model_archive.read(tmp_path / "model.keras")
     assert not read.compiled
     np.testing.assert_array_equal(
         evaluation.predict(read, digits.test_images), evaluation.predict(model, digits.test_images)
@@ -94,13 +94,13 @@ def test_a_model_cut_short_anywhere_is_refused(path: Path) -> None:
 
 def test_a_model_with_a_changed_byte_is_refused_or_means_the_same(path: Path) -> None:
     whole = path.read_bytes()
-    weights = [variable.numpy() for variable in artifacts.read_model(path).variables]
+    weights = [variable.numpy() for variable in model_archive.read(path).variables]
     for place in range(0, len(whole), 1 + len(whole) // 60):
         changed = bytearray(whole)
         changed[place] ^= 255
         path.write_bytes(changed)
         try:
-            read = artifacts.read_model(path)
+            read = model_archive.read(path)
         except DataError:
             continue
         for variable, expected in zip(read.variables, weights, strict=True):
@@ -246,7 +246,7 @@ def test_what_a_refused_model_described_is_forgotten(path: Path, tmp_path: Path)
     test_a_model_with_more_parameters_than_it_has_weights_is_refused_before_it_is_built(tmp_path)
     with keras.StatelessScope():  # at its end, Keras gives values to variables without any
         pass
-    artifacts.read_model(path)
+    model_archive.read(path)
 
 
 WEIGHT = "layers/conv2d/vars/0"

@@ -30,6 +30,7 @@ NOT_SHARES = [0.0, 1.01]
 OUT_OF_RANGE: dict[str, list[Any]] = {
     "seed": [-1, 2**31],
     "threads": NOT_COUNTS,
+    "memory_budget": NOT_COUNTS,
     "cpu_isa": ["avx512"],
     "test_fraction": [*NOT_SHARES, 1.0],
     "hidden_units": NOT_COUNTS,

@@ -16,7 +16,7 @@ PINNED = """
 import json, os, sys
 from pipeline import runtime
 from pipeline.params import Runtime
-runtime.pin(Runtime(threads=1, cpu_isa=sys.argv[1]))
+runtime.pin(Runtime(threads=1, memory_budget=1, cpu_isa=sys.argv[1]))
 print(json.dumps(dict(os.environ)))
 """
 
@@ -117,7 +117,7 @@ def test_the_seed_decides_the_first_weights() -> None:
     import keras
 
     def first_weights(seed: int) -> bytes:
-        runtime.start_tensorflow(seed, Runtime(threads=1, cpu_isa="avx2"))
+        runtime.start_tensorflow(seed, Runtime(threads=1, memory_budget=1, cpu_isa="avx2"))
         weights: bytes = keras.initializers.GlorotUniform()((3, 3)).numpy().tobytes()
         return weights
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from pipeline import datasets, models, subpixel, training
+from pipeline import datasets, feeding, models, subpixel, training
 from pipeline.artifacts import Row
 from pipeline.datasets import Dataset, Images, Labels
 from pipeline.errors import TrainingError
@@ -134,7 +134,7 @@ def test_the_chunks_in_which_images_reach_the_graph_change_nothing(
     finished: Callable[[str], Stage],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(training, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(feeding, "CHUNK_BYTES", 1)
     chunked = Stage("classifier", params).fit(digits)
     assert chunked.rows == finished("classifier").rows
     assert chunked.weights() == finished("classifier").weights()
@@ -196,12 +196,3 @@ def test_a_training_that_diverges_ends_with_what_may_help(params: Params, digits
     steep = stage.section.optimizer.model_copy(update={"learning_rate": 1e30})
     with pytest.raises(TrainingError, match=r"epoch 1: .*nan.*smaller optimizer\.learning_rate"):
         stage.fit(digits, optimizer=steep)
-
-
-@pytest.mark.parametrize("chunk", [32, 100])
-def test_an_epochs_order_follows_from_seed_and_epoch_alone(chunk: int) -> None:
-    numbers = np.arange(100)
-    chunks = training._shuffled((numbers, numbers), chunk, SEED, first_epoch=2)
-    for epoch in range(2, 5):
-        order = np.concatenate([next(chunks)[0] for _ in range(0, len(numbers), chunk)])
-        assert order.tolist() == np.random.default_rng((SEED, epoch)).permutation(100).tolist()
