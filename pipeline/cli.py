@@ -12,7 +12,12 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command that `arguments`, by default the command line's, name."""
     parser = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    commands.add_parser("repro", help="run what is out of date, side by side, and show the results")
+    repro = commands.add_parser("repro", help="run what is out of date, and show the results")
+    repro.add_argument(
+        "--from-scratch",
+        action="store_true",
+        help="begin interrupted trainings anew instead of going on with them",
+    )
     commands.add_parser("track", help="make the MLflow runs that are missing for dvc.lock")
     verify = commands.add_parser("verify", help="rebuild HEAD and hold every out against dvc.lock")
     verify.add_argument("--stage", help="judge this stage alone")
@@ -32,9 +37,9 @@ def main(arguments: list[str] | None = None) -> None:
     with errors.reported():
         match options.command:
             case "repro":
-                from pipeline import repro
+                from pipeline import repro as reproduction
 
-                repro.main()
+                reproduction.main(from_scratch=options.from_scratch)
             case "track":
                 from pipeline.tracking import track
 

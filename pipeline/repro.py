@@ -1,14 +1,16 @@
 """`make repro`: what `dvc repro` does, with the three trainings side by side."""
 
 import json
+import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
-from threading import Thread
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 
 from pipeline import layout, report
 from pipeline.errors import StageFailed
 from pipeline.params import load_params
+from pipeline.tracking.live import UNTRACKED
 
 DVC = (sys.executable, "-m", "dvc")
 WIDTH = max(map(len, layout.TRAININGS))
@@ -29,28 +31,39 @@ runs     make ui, then http://127.0.0.1:5000
          make track adds those of stages that did not have to run here"""
 
 
-def main() -> None:
+def main(*, from_scratch: bool) -> None:
     """Run what is out of date; print the results and where to look next.
+
+    Args:
+        from_scratch: forget the state of interrupted trainings, which otherwise go on from it.
 
     Raises:
         ParamsError: before DVC has touched an out.
         StageFailed: a stage ended with an error, which it has told.
     """
     load_params(layout.PARAMS)
+    if from_scratch:
+        shutil.rmtree(layout.CHECKPOINTS, ignore_errors=True)
+    untracked: list[str] = []
     if _out_of_date():
         _finish(_start("prepare", "--single-item", "prepare"))
         # One thread each is how two cores are used best. DVC holds its lock only while it reads
         # and writes its own files, not while a stage's command runs.
-        _finish(
+        untracked += _finish(
             *(
                 _start(stage, "--single-item", stage, wait_for_lock=True)
                 for stage in layout.TRAININGS
             )
         )
-        _finish(_start("visualize"))  # the whole pipeline: confirms the rest, and heals it
+        # The whole pipeline: confirms the rest, and heals it.
+        untracked += _finish(_start("visualize"))
     else:
         print("Everything is up to date.")
     print(f"\n{report.results()}\n\n{NEXT}")
+    if untracked:
+        names = ", ".join(line.split(maxsplit=1)[0] for line in untracked)
+        _, reason = untracked[-1].split(maxsplit=1)
+        print(f"{UNTRACKED}{names} {reason}", file=sys.stderr)
 
 
 def _out_of_date() -> bool:
@@ -64,7 +77,15 @@ def _out_of_date() -> bool:
 class _Child:
     name: str
     process: subprocess.Popen[str]
-    relay: Thread
+    untracked: list[str] = field(default_factory=list)
+
+    def relay(self) -> None:
+        """Print each line that says something, with who said it; keep back what MLflow missed."""
+        for line in self.process.stdout or ():
+            if line.startswith(UNTRACKED):
+                self.untracked.append(line.removeprefix(UNTRACKED).strip())
+            elif line.strip() and not line.startswith(ADVICE):
+                print(f"{self.name:<{WIDTH}} | {line}", end="", flush=True)
 
 
 def _start(name: str, *arguments: str, wait_for_lock: bool = False) -> _Child:
@@ -75,21 +96,15 @@ def _start(name: str, *arguments: str, wait_for_lock: bool = False) -> _Child:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    relay = Thread(target=_relay, args=(name, process))
-    relay.start()
-    return _Child(name, process, relay)
+    return _Child(name, process)
 
 
-def _finish(*children: _Child) -> None:
+def _finish(*children: _Child) -> list[str]:
+    """Wait until all have ended; return what they said of stages that MLflow missed."""
+    with ThreadPoolExecutor(len(children)) as pool:
+        list(pool.map(_Child.relay, children))  # an exception in a thread comes out here
     for child in children:
         child.process.wait()
-        child.relay.join()
     if failed := [child.name for child in children if child.process.returncode]:
         raise StageFailed(f"{', '.join(failed)} failed; the reason is above")
-
-
-def _relay(name: str, process: subprocess.Popen[str]) -> None:
-    """Print each line that says something, with who said it."""
-    for line in process.stdout or ():
-        if line.strip() and not line.startswith(ADVICE):
-            print(f"{name:<{WIDTH}} | {line}", end="", flush=True)
+    return [line for child in children for line in child.untracked]

@@ -1,10 +1,12 @@
 """The tracking store's address: `MLFLOW_TRACKING_URI`, else a file at the repository's root."""
 
 import os
+import re
 from pathlib import Path
 
 # `dvc exp run --temp` and queued experiments run in copies of the repository below this folder.
 TEMPORARY = "/.dvc/tmp/exps/"
+SQLITE = "sqlite:///"
 
 
 def root() -> Path:
@@ -14,9 +16,20 @@ def root() -> Path:
 
 def tracking_uri() -> str:
     """Where runs are recorded."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / 'mlflow.db'}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{root() / 'mlflow.db'}"
 
 
-def artifacts() -> str | None:
-    """Where a new experiment keeps its files; a server of the user's own decides for itself."""
-    return None if os.environ.get("MLFLOW_TRACKING_URI") else (root() / "mlartifacts").as_uri()
+def database(uri: str) -> Path | None:
+    """The file of a SQLite store; None for any other."""
+    return Path(uri.removeprefix(SQLITE)) if uri.startswith(SQLITE) else None
+
+
+def artifacts(uri: str) -> str | None:
+    """Where a new experiment keeps its files: beside a SQLite store; a server has its own place."""
+    file = database(uri)
+    return (file.resolve().parent / "mlartifacts").as_uri() if file else None
+
+
+def redacted(text: str) -> str:
+    """`text` without the user and password of any address in it."""
+    return re.sub(r"(?<=://)\S+@", "", text)  # a password may hold a / or an @ itself

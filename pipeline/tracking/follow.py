@@ -6,39 +6,47 @@ died, and so the run is marked.
 """
 
 import json
+import os
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 
-from pipeline import lock
+from pipeline import errors, lock
+from pipeline.errors import TrackingError
 from pipeline.tracking import runs
-from pipeline.tracking.store import Store
+from pipeline.tracking.store import Store, told
 
 
 def main(stage: str) -> None:
-    """Follow `stage`; an exception ends this process and is told by the stage in one line."""
-    started = lock.current(stage)
-    store = Store()
-    run = runs.begin(store, started)
-    if run is None:
-        return
-    _answered()
-    for message in _messages():
-        if "complete" in message:
-            runs.complete(store, run, lock.current(stage), _answered)
+    """Follow `stage`; what ends this process early is told by the stage in one line."""
+    with errors.reported(), told():
+        store = Store()
+        started = lock.current(stage)
+        if store.finished(started.fingerprint):
             return
-        runs.log_epochs(store, run, [message])
+        run = runs.begin(store, started)
         _answered()
-    store.client.set_terminated(run.info.run_id, "KILLED")
+        for messages in _messages():
+            if any("complete" in message for message in messages):
+                runs.complete(store, run, lock.current(stage), _answered)
+                return
+            runs.log_epochs(store, run, messages)
+            _answered()
+        store.client.set_terminated(run.info.run_id, "KILLED")
+        raise TrackingError("the stage did not say that it is complete")
 
 
-def _messages() -> Iterator[dict[str, float]]:
-    for line in sys.stdin:
-        yield json.loads(line)
+def _messages() -> Iterator[list[dict[str, float]]]:
+    """What has come since the last time: a slow store is told of many epochs at once."""
+    rest = b""
+    while read := os.read(sys.stdin.fileno(), 2**16):
+        *lines, rest = (rest + read).split(b"\n")
+        yield [json.loads(line) for line in lines]
 
 
 def _answered() -> None:
-    sys.stdout.write(".")
-    sys.stdout.flush()
+    with suppress(BrokenPipeError):  # the stage has been killed; its run is seen to nevertheless
+        os.write(sys.stdout.fileno(), b".")
 
 
 if __name__ == "__main__":

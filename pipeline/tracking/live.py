@@ -14,9 +14,20 @@ from contextlib import suppress
 from types import TracebackType
 from typing import IO, Self
 
+import psutil
+
 PATIENCE = 4.0  # seconds that a finished stage waits for a further sign of life
-# A server that does not answer is given up on at once; `make track` has the time to try again.
-IMPATIENT = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "3", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+LOOK = 0.5  # seconds from one look for it to the next
+WORKING = 0.1  # seconds of CPU are one too: a follower on a busy machine, not a hanging store
+# A server that does not answer is given up on within as many seconds, so that only a stage that
+# ends meanwhile has to wait; `make track` has the time to try for longer.
+IMPATIENT = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "2",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0",
+}
+UNTRACKED = "warning: not in MLflow: "
 
 
 class LiveRun:
@@ -64,11 +75,7 @@ class LiveRun:
         reason = _last_line(_stream(self.process.stderr)) if self.process.poll() else "no answer"
         self.process.kill()
         self.process.wait()
-        print(
-            f"warning: {self.stage}: the outs are written, but not the MLflow run ({reason}); "
-            "`make track` makes it up",
-            file=sys.stderr,
-        )
+        print(f"{UNTRACKED}{self.stage} ({reason}); `make track` makes it up", file=sys.stderr)
 
     def _send(self, message: dict[str, float]) -> None:
         # A row lost to a full pipe or a dead follower is in the history file that the run is
@@ -80,14 +87,23 @@ class LiveRun:
 
 
 def _ended_well(process: subprocess.Popen[bytes]) -> bool:
-    """Whether the follower ends its work, never silent for longer than `PATIENCE`."""
-    answers = _stream(process.stdout)
-    while select.select([answers], [], [], PATIENCE)[0]:
-        if not os.read(answers.fileno(), 4096):
-            with suppress(subprocess.TimeoutExpired):
-                return process.wait(PATIENCE) == 0
-            return False
+    """Whether the follower ends its work, never silent and idle for longer than `PATIENCE`."""
+    answers, worked, silent = _stream(process.stdout), _worked(process), 0.0
+    while silent < PATIENCE:
+        silent += LOOK
+        if select.select([answers], [], [], LOOK)[0]:
+            if not os.read(answers.fileno(), 4096):  # it has closed its output: it ends
+                return process.wait() == 0
+            silent = 0.0
+        if (now := _worked(process)) - worked >= WORKING:
+            worked, silent = now, 0.0
     return False
+
+
+def _worked(process: subprocess.Popen[bytes]) -> float:
+    """Seconds of CPU that it has used."""
+    user, system, *_ = psutil.Process(process.pid).cpu_times()
+    return float(user + system)
 
 
 def _close(process: subprocess.Popen[bytes]) -> None:
@@ -102,4 +118,4 @@ def _stream(stream: IO[bytes] | None) -> IO[bytes]:
 
 def _last_line(stream: IO[bytes]) -> str:
     lines = stream.read().decode(errors="replace").strip().splitlines()
-    return lines[-1][:200] if lines else "no reason given"
+    return lines[-1].removeprefix("error: ")[:200] if lines else "no reason given"

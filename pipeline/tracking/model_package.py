@@ -19,23 +19,14 @@ PACKAGES = ("mlflow", "keras", "tensorflow-cpu", "tensorflow", "numpy")
 
 
 def log(store: Store, run: Run, stage: str, epochs: int) -> str:
-    """Log the model that `stage` wrote, once a run; return its id.
+    """Log the model that `stage` wrote; return its id.
 
     MLflow's own `log_model` would import TensorFlow and predict, to check the input example; the
     model is the stage's, tested there, so it is packed here by hand with the same public calls.
     """
     client, run_id = store.client, run.info.run_id
-    known = client.search_logged_models(
-        [store.experiment_id], filter_string=f"source_run_id = '{run_id}'"
-    )
-    if known and str(known[0].status) == "READY":
-        return known[0].model_id
-    model = (
-        known[0]
-        if known
-        else client.create_logged_model(
-            store.experiment_id, name=layout.model(stage).stem, source_run_id=run_id
-        )
+    model = client.create_logged_model(
+        store.experiment_id, name=layout.model(stage).stem, source_run_id=run_id
     )
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "model"

@@ -29,20 +29,18 @@ BATCH = 500  # metrics; the server takes at most 1,000 a call
 SignOfLife = Callable[[], None]
 
 
-def begin(store: Store, state: StageState) -> Run | None:
-    """The run to log `state` to, a new one or one left unfinished; None if it is there already."""
-    run = store.run_of(state.fingerprint)
-    if run is None:
-        tags = {
-            "dvc.stage": state.name,
-            "dvc.fingerprint": state.fingerprint,
-            **_source_tags(state.cmd),
-        }
-        return store.client.create_run(store.experiment_id, run_name=state.name, tags=tags)
-    if run.info.status == "FINISHED":
-        return None
-    store.client.update_run(run.info.run_id, status="RUNNING")
-    return run
+def begin(store: Store, state: StageState) -> Run:
+    """A new run to log `state` to.
+
+    Always a new one: an unfinished one with the same fingerprint may be a training's that is alive
+    in another clone. The one that is finished first is kept.
+    """
+    tags = {
+        "dvc.stage": state.name,
+        "dvc.fingerprint": state.fingerprint,
+        **_source_tags(state.cmd),
+    }
+    return store.client.create_run(store.experiment_id, run_name=state.name, tags=tags)
 
 
 def log_epochs(store: Store, run: Run, rows: list[dict[str, float]]) -> None:
@@ -61,12 +59,17 @@ def log_epochs(store: Store, run: Run, rows: list[dict[str, float]]) -> None:
 def complete(store: Store, run: Run, state: StageState, alive: SignOfLife) -> None:
     """Bring `run` to what the files say, whatever it holds already, and finish it.
 
+    If another clone has finished one with the same fingerprint meanwhile, `run` is deleted.
+
     Args:
         store: where the run is.
         run: as `begin` gave it.
         state: the stage with its outs, all of them in the working tree.
         alive: called after each step that the store has answered.
     """
+    if store.finished(state.fingerprint):
+        store.delete(run)
+        return
     client, run_id = store.client, run.info.run_id
     hashes = {
         **{f"dvc.dep.{path}": md5 for path, md5 in state.deps.items()},
@@ -83,6 +86,7 @@ def complete(store: Store, run: Run, state: StageState, alive: SignOfLife) -> No
         client.log_artifacts(run_id, str(layout.FIGURES), "figures")
         alive()
     client.set_terminated(run_id, "FINISHED")
+    store.keep_one(state.fingerprint, running=False)
 
 
 def _log_training(store: Store, run: Run, state: StageState, alive: SignOfLife) -> None:

@@ -2,18 +2,25 @@
 
 import fcntl
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.entities import Experiment, Run
 from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
 
+from pipeline.errors import TrackingError
 from pipeline.tracking import address
 
 EXPERIMENT = "autoencoders"
+
+# A server that does not answer is given up on after a minute; MLflow's own 120 s, eight times over,
+# take longer than anyone watches `make track`. A stage's follower comes with less (live.py).
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 
 # What goes wrong is raised; MLflow's notes on its own tables and type hints help no one here.
 logging.getLogger("mlflow").setLevel(logging.ERROR)
@@ -24,28 +31,72 @@ class Store:
     """A connection to the tracking store, with the experiment in place."""
 
     def __init__(self) -> None:
-        uri = address.tracking_uri()
-        with _alone(uri):
-            self.client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        self.uri = address.tracking_uri()
+        with _alone(self.uri):
+            self.client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
             self.experiment_id = self._experiment().experiment_id
 
-    def run_of(self, fingerprint: str) -> Run | None:
-        """The run made from inputs with this fingerprint: a finished one before any other."""
-        runs = self.client.search_runs(
+    def finished(self, fingerprint: str) -> bool:
+        """Whether a run made from inputs with this fingerprint is complete."""
+        return any(run.info.status == "FINISHED" for run in self._runs(fingerprint))
+
+    def keep_one(self, fingerprint: str, *, running: bool) -> None:
+        """Delete what is superfluous beside a finished run with this fingerprint.
+
+        That is: finished ones but the first, which two clones may have made at the same time; and
+        those of trainings that were interrupted. One that is said to be running may be a clone's
+        that will see to it itself, or of a process that died without a word: only if `running`.
+        """
+        finished = [run for run in self._runs(fingerprint) if run.info.status == "FINISHED"]
+        if not finished:
+            return
+        kept = min(finished, key=lambda run: (run.info.start_time, run.info.run_id))
+        for run in self._runs(fingerprint):
+            if run.info.run_id != kept.info.run_id and (running or run.info.status != "RUNNING"):
+                self.delete(run)
+
+    def delete(self, run: Run) -> None:
+        """Put `run` and its model into MLflow's trash; another process may have done so already."""
+        models = self.client.search_logged_models(
+            [self.experiment_id], filter_string=f"source_run_id = '{run.info.run_id}'"
+        )
+        with suppress(MlflowException):
+            for model in models:
+                self.client.delete_logged_model(model.model_id)
+            self.client.delete_run(run.info.run_id)
+
+    def _runs(self, fingerprint: str) -> list[Run]:
+        found = self.client.search_runs(
             [self.experiment_id], filter_string=f"tags.`dvc.fingerprint` = '{fingerprint}'"
         )
-        finished = [run for run in runs if run.info.status == "FINISHED"]
-        return next(iter(finished + list(runs)), None)
+        return list(found)
 
     def _experiment(self) -> Experiment:
         if found := self.client.get_experiment_by_name(EXPERIMENT):
             return found
         # On a server, another client may be first; if none was, the lines below say so.
         with suppress(MlflowException):
-            self.client.create_experiment(EXPERIMENT, artifact_location=address.artifacts())
+            self.client.create_experiment(EXPERIMENT, artifact_location=address.artifacts(self.uri))
         if found := self.client.get_experiment_by_name(EXPERIMENT):
             return found
         raise MlflowException(f"experiment '{EXPERIMENT}' can be neither found nor made")
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Tell what the store can't do in one line: MLflow's own, of 300 characters, names passwords.
+
+    Raises:
+        TrackingError: for whatever MLflow, its database, a missing driver or the network raises.
+    """
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, ImportError, OSError) as error:
+        cause: BaseException = error
+        while inner := cause.__cause__ or cause.__context__:
+            cause = inner
+        reason = " ".join(str(cause).split()) or type(cause).__name__
+        raise TrackingError(address.redacted(f"{address.tracking_uri()}: {reason}")) from None
 
 
 @contextmanager
@@ -55,10 +106,11 @@ def _alone(uri: str) -> Iterator[None]:
     The first one makes the tables by a chain of migrations; MLflow lets others in between, and
     they fail: seen with three trainings that start together.
     """
-    if not uri.startswith("sqlite:///"):
+    path = address.database(uri)
+    if path is None:
         yield
         return
-    path = Path(uri.removeprefix("sqlite:///"))
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(f"{path.name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

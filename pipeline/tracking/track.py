@@ -3,7 +3,7 @@
 from pipeline import lock
 from pipeline.errors import LockError
 from pipeline.tracking import runs
-from pipeline.tracking.store import Store
+from pipeline.tracking.store import Store, told
 
 
 def main() -> None:
@@ -11,17 +11,19 @@ def main() -> None:
 
     Raises:
         LockError: an out in the working tree is not the one that dvc.lock names.
+        TrackingError: the store can't be reached, or fails.
     """
-    store = Store()
-    for stage in runs.STAGES:
-        state = lock.locked(stage)
-        run = runs.begin(store, state)
-        if run is None:
-            print(f"{stage}: tracked")
-            continue
-        _check_outs(state)
-        runs.complete(store, run, state, alive=lambda: None)
-        print(f"{stage}: run made")
+    with told():
+        store = Store()
+        for stage in runs.STAGES:
+            state = lock.locked(stage)
+            if store.finished(state.fingerprint):
+                print(f"{stage}: tracked")
+            else:
+                _check_outs(state)
+                runs.complete(store, runs.begin(store, state), state, alive=lambda: None)
+                print(f"{stage}: run made")
+            store.keep_one(state.fingerprint, running=True)
 
 
 def _check_outs(state: lock.StageState) -> None:

@@ -8,6 +8,8 @@ from pipeline.tracking import address
 
 def main(host: str, port: int) -> None:
     """Become `mlflow ui`, listening on `host`: this machine alone unless told otherwise."""
+    # Eight processes for jobs that this pipeline has none of.
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     print(f"MLflow UI: http://{host}:{port} (Ctrl-C ends it)", flush=True)
     os.execv(
         sys.executable,

@@ -4,9 +4,13 @@ import os
 import pickle
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,8 +78,8 @@ class Repository:
         return list(self.client.search_runs([experiment.experiment_id]))
 
 
-def make_repository(path: Path) -> Repository:
-    """Clone the files that git tracks or would track, make the data and the epochs small."""
+def make_repository(path: Path, *, full: bool = False) -> Repository:
+    """Clone the files that git tracks or would track; unless `full`, make data and epochs small."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -90,22 +94,22 @@ def make_repository(path: Path) -> Repository:
             shutil.copy2(ROOT / name, path / name)
     (path / ".venv").symlink_to(sys.prefix)
 
-    for name, count in (("mnist.pkl", 600), ("mnist_test.pkl", 200)):
-        file = path / "data/raw" / name
-        part = {kind: readers.read(file, kind, "train")[:count] for kind in KINDS}
-        file.write_bytes(pickle.dumps(part))
-
     repository = Repository(path)
-    repository.edit_params(few_epochs)
+    if not full:
+        for name, count in (("mnist.pkl", 600), ("mnist_test.pkl", 200)):
+            file = path / "data/raw" / name
+            part = {kind: readers.read(file, kind, "train")[:count] for kind in KINDS}
+            file.write_bytes(pickle.dumps(part))
+        repository.edit_params(lambda text: with_epochs(text, SMALL_PARAMS))
     repository.run("git", "init", "--quiet", "--initial-branch=main")
     repository.run("git", "add", ".")
     repository.run("git", "commit", "--quiet", "--message", "a small pipeline")
     return repository
 
 
-def few_epochs(text: str) -> str:
-    """params.yaml with the epochs of `SMALL_PARAMS`."""
-    for section, epochs in SMALL_PARAMS.items():
+def with_epochs(text: str, epochs_of: dict[str, int]) -> str:
+    """params.yaml with these epochs, by section."""
+    for section, epochs in epochs_of.items():
         text = re.sub(rf"(?ms)(^{section}:.*?epochs: )\d+", rf"\g<1>{epochs}", text, count=1)
     return text.replace("map_images: 2000", "map_images: 100")
 
@@ -113,6 +117,104 @@ def few_epochs(text: str) -> str:
 def copied(repository: Repository, target: Path) -> Repository:
     """A copy of `repository`, results and store included, for a test to change."""
     return Repository(Path(shutil.copytree(repository.path, target, symlinks=True)))
+
+
+class Server:
+    """A real MLflow server on a loopback port, with a store of its own in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.uri = f"http://127.0.0.1:{self.port}"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def client(self) -> mlflow.MlflowClient:
+        """Talks to it."""
+        return mlflow.MlflowClient(self.uri, registry_uri=self.uri)
+
+    def start(self) -> None:
+        """Let it answer: for the first time, or again, on the store that it has left."""
+        if self.process:
+            return
+        command = ["mlflow", "server", "--workers", "1", "--host", "127.0.0.1"]
+        store = ("--backend-store-uri", f"sqlite:///{self.folder / 'mlflow.db'}")
+        files = ("--artifacts-destination", os.fspath(self.folder / "artifacts"))
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", *command, "--port", str(self.port), *store, *files],
+                env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},  # 8 processes
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # a process group, which gets every signal
+            )
+        until(self._answers, "the server answers")
+
+    def pause(self) -> None:
+        """Let it hang: connections are taken, and nothing is answered."""
+        self._signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Answer again, and first what was asked meanwhile."""
+        self._signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End it without a word, whatever it does; its port refuses connections."""
+        self._signal(signal.SIGKILL)
+        if self.process:
+            self.process.wait()
+        self.process = None
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.process:
+            os.killpg(self.process.pid, number)
+
+    def _answers(self) -> bool:
+        assert self.process
+        assert self.process.poll() is None, (self.folder / "log").read_text()
+        try:
+            with urllib.request.urlopen(f"{self.uri}/health", timeout=5) as response:
+                return bool(response.status == 200)
+        except OSError:
+            return False
+
+
+def free_port() -> int:
+    """A loopback port at which nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def until(true: Callable[[], bool], what: str, seconds: float = 90) -> None:
+    """Wait for `true()`; the time is what a test may hang for, and no promise."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain until {what}"
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server, started when first it is wanted; ended with the tests."""
+    server = Server(tmp_path_factory.mktemp("server"))
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+@pytest.fixture
+def server(shared_server: Server) -> Iterator[Server]:
+    """A running server without a run or a model, for a test to stop."""
+    shared_server.start()
+    client = shared_server.client
+    if experiment := client.get_experiment_by_name("autoencoders"):
+        for run in client.search_runs([experiment.experiment_id]):
+            client.delete_run(run.info.run_id)
+        for model in client.search_logged_models([experiment.experiment_id]):
+            client.delete_logged_model(model.model_id)
+    yield shared_server
+    shared_server.go_on()
 
 
 @pytest.fixture(scope="session")

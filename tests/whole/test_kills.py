@@ -1,0 +1,140 @@
+"""Killed at any instant and run again, a stage ends with the bytes of an uninterrupted run.
+
+Here with few images; `pytest -m exhaustive tests/whole/test_kills.py --full-epochs` does it with
+the committed params, in about half an hour.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from pipeline import layout, lock
+from tests.whole.conftest import Repository, copied, make_repository, with_epochs
+
+pytestmark = pytest.mark.slow
+
+KILLS = {"train_classifier": 8, "train_dense_ae": 8, "train_conv_ae": 8, "visualize": 6}
+# With 600 images these last about 4 s, as long as the start of a stage.
+LONG_PARAMS = {"train_classifier": 100, "train_dense_ae": 100, "train_conv_ae": 30, "probe": 2}
+# Kills its own process as the file of which it is the n-th to be written reaches the disk.
+KILLED_AT_WRITE = """
+import os, runpy, signal, sys
+left, fsync = int(sys.argv.pop(1)), os.fsync
+def fsync_or_die(descriptor):
+    global left
+    left -= 1
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+    fsync(descriptor)
+os.fsync = fsync_or_die
+runpy.run_module("stages", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def long_running(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Repository:
+    """A repository with results, whose trainings take a while."""
+    full = request.config.getoption("--full-epochs")
+    repository = make_repository(tmp_path_factory.mktemp("long"), full=full)
+    if not full:
+        repository.edit_params(lambda text: with_epochs(text, LONG_PARAMS))
+    repository.run(sys.executable, "-m", "dvc", "repro", PIPELINE_TRACKING="off")
+    return repository
+
+
+def start(repository: Repository, stage: str) -> subprocess.Popen[bytes]:
+    """Run `stage` by DVC, whether it is out of date or not, in a process group of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "dvc", "repro", "--force", "--single-item", stage],
+        cwd=repository.path,
+        env=repository.environment() | {"PIPELINE_TRACKING": "off"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+def wait_for_a_state(repository: Repository, stage: str, process: subprocess.Popen[bytes]) -> None:
+    folder = repository.path / layout.CHECKPOINTS / stage
+    while process.poll() is None and not list(folder.glob("*.npz")):
+        time.sleep(0.05)
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):  # it has just ended by itself
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("stage", KILLS)
+def test_kills_at_random_instants_change_no_byte(
+    long_running: Repository, tmp_path: Path, stage: str
+) -> None:
+    outs = lock.locked(stage, long_running.path).outs
+    repository = copied(long_running, tmp_path / "repository")
+    began = time.monotonic()
+    start(repository, stage).communicate()
+    duration = time.monotonic() - began
+
+    instants = random.Random(stage)  # noqa: S311 - the same instants each time
+    continued = 0
+    for number in range(KILLS[stage]):
+        process = start(repository, stage)
+        # Every other kill can't fall into the start, which is as long as a small training.
+        if stage in layout.TRAININGS and number % 2:
+            wait_for_a_state(repository, stage, process)
+            time.sleep(instants.uniform(0, duration / 3))
+        else:
+            time.sleep(instants.uniform(0, duration))
+        continued += bool(list((repository.path / layout.CHECKPOINTS).glob("*/*.npz")))
+        kill(process)
+    printed, _ = start(repository, stage).communicate()
+
+    assert lock.hashes(outs, repository.path) == outs, printed.decode()
+    assert "up to date" in repository.dvc("status", stage)
+    assert repository.run("git", "status", "--porcelain") == long_running.run(
+        "git", "status", "--porcelain"
+    )
+    assert continued or stage not in layout.TRAININGS
+    assert not list(repository.path.glob(".checkpoints/*"))
+    assert not list(repository.path.glob("data/**/.*.partial"))
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        pytest.param("train_dense_ae"),
+        pytest.param("train_classifier", marks=pytest.mark.exhaustive),
+        pytest.param("train_conv_ae", marks=pytest.mark.exhaustive),
+    ],
+)
+def test_a_kill_in_the_midst_of_a_write_leaves_no_half_written_file(
+    repository: Repository, tmp_path: Path, stage: str
+) -> None:
+    whole = copied(repository, tmp_path / "repository")
+    outs = lock.locked(stage, whole.path).outs
+    for path in outs:
+        (whole.path / path).unlink()
+    epochs = len((repository.path / layout.history(stage)).read_text().splitlines()) - 1
+    # Killed in the last state's write; in the first out's, after that state's; in each other out's.
+    for write in (epochs, 2, *range(2, len(outs) + 1)):
+        whole.python(
+            *("-c", KILLED_AT_WRITE, str(write), stage),
+            code=-signal.SIGKILL,
+            PIPELINE_TRACKING="off",
+        )
+        written = [path for path in outs if (whole.path / path).exists()]
+        assert lock.hashes(written, whole.path) == {path: outs[path] for path in written}
+    whole.python("-m", "stages", stage, PIPELINE_TRACKING="off")
+    assert lock.hashes(outs, whole.path) == outs
+    assert not list(whole.path.glob("**/.*.partial"))
