@@ -4,7 +4,7 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help repro verify test lint lock track ui
+.PHONY: help repro verify test lint lock track ui bench
 
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,6 +20,9 @@ track: .venv/.complete  ## make the MLflow runs that are missing for dvc.lock
 
 ui: .venv/.complete  ## open the MLflow UI on this machine
 	@$(BIN)/python -m pipeline ui
+
+bench: .venv/.complete  ## measure beside plain Keras, and beside what PEERS_PYTHON=... has
+	@$(BIN)/python -m benchmarks $(if $(PEERS_PYTHON),--peers-python $(PEERS_PYTHON))
 
 test: .venv/.complete  ## run the tests
 	@$(BIN)/python -m pytest

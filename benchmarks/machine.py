@@ -1,0 +1,44 @@
+"""What was measured on: the machine and the packages, without names of hosts or folders."""
+
+import os
+import platform
+import re
+import subprocess
+from importlib.metadata import version
+from typing import Any
+
+from pipeline import environment, layout, runtime
+from pipeline.params import load_params
+
+
+def described() -> dict[str, Any]:
+    """CPU, cores, memory, Python and package versions."""
+    model = re.search(r"^model name\s*:\s*(.*)$", runtime.CPUINFO.read_text(), re.MULTILINE)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    used = environment.used(load_params(layout.PARAMS).runtime)
+    return {
+        "cpu": model[1] if model else platform.machine(),
+        "cpu_features": runtime.cpu_features(),
+        "cores": cores(),
+        "memory_gib": round(memory / 2**30),
+        "system": f"{platform.system()} {platform.release().split('-')[0]}",
+        "python": used["python"],
+        "packages": used["packages"] | {name: version(name) for name in ("dvc", "mlflow")},
+    }
+
+
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def revision() -> str:
+    """The commit that is checked out, and whether files differ from it."""
+    commit = _git("rev-parse", "--short", "HEAD")
+    return f"{commit} with changes" if _git("status", "--porcelain") else commit
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(
+        ["git", *arguments], stdout=subprocess.PIPE, text=True, check=True
+    ).stdout.strip()

@@ -1,0 +1,142 @@
+"""The results as Markdown, for README.md."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.epochs import OURS
+from pipeline import artifacts
+from pipeline.errors import UserError
+
+START, END = "<!-- benchmark table -->", "<!-- end of benchmark table -->"
+NAMES = {
+    "this_pipeline": "this pipeline",
+    "plain_keras": "plain Keras",
+    "torch_loop": "PyTorch",
+    "jax_scan": "JAX",
+}
+Row = dict[str, Any]
+
+
+def markdown(results: Row) -> str:
+    """A table for each part that `results` holds, and a line on the machine."""
+    parts = results["parts"]
+    tables = []
+    if "epochs" in parts:
+        tables.append(_table(_epochs(parts["epochs"])))
+    if "pipeline" in parts:
+        tables.append(_table(_commands(parts["pipeline"])))
+    if "scale" in parts:
+        tables.append(_table(_scale(parts["scale"]["stages"])))
+    return "\n\n".join([*tables, _machine(results)])
+
+
+def check(readme: Path) -> None:
+    """Have the markers looked for before an hour is spent on measuring.
+
+    Raises:
+        UserError: `readme` has no place for the tables.
+    """
+    text = readme.read_text()
+    if not -1 < text.find(START) < text.find(END):
+        raise UserError(f"{readme}: expected the lines {START} and {END}, the tables go between")
+
+
+def insert(tables: str, readme: Path) -> None:
+    """Put `tables` between the markers of `readme`, in place of what is there."""
+    check(readme)
+    before, rest = readme.read_text().split(START, 1)
+    after = rest.split(END, 1)[1]
+    artifacts.write_text(readme, f"{before}{START}\n\n{tables}\n\n{END}{after}")
+
+
+def best(variants: list[Row], peer: str, figure: str, *, held_out: bool = False) -> Row | None:
+    """The variant of `peer` whose median `figure` is least; None if it was left out."""
+    own = [row for row in variants if row["peer"] == peer and row["held_out"] == held_out]
+    return min(own, key=lambda row: row[figure]["median"], default=None)
+
+
+def _epochs(part: Row) -> Iterator[tuple[str, ...]]:
+    yield (
+        *("an epoch of", "by", "core-seconds", "times ours", "of the peak"),
+        *("seconds", "cores", "loss"),
+    )
+    for model, figures in part["models"].items():
+        for peer, held_out in [(peer, False) for peer in NAMES] + [(OURS, True)]:
+            variants = figures["variants"]
+            frugal = best(variants, peer, "core_seconds", held_out=held_out)
+            fast = best(variants, peer, "seconds", held_out=held_out)
+            if not (frugal and fast):
+                continue
+            name = f"{NAMES[peer]}, held-out images measured too" if held_out else NAMES[peer]
+            agrees = "" if frugal["loss_agrees"] and fast["loss_agrees"] else " (differs!)"
+            yield (
+                f"`{model}`",
+                name,
+                _spread(frugal["core_seconds"]),
+                _spread(frugal["core_seconds_ratio"]),
+                # Held-out images are work that the count of multiply-adds leaves out.
+                "" if held_out else f"{frugal['share_of_peak']:.0%}",
+                _spread(fast["seconds"]),
+                str(fast["cores"]),
+                f"{fast['loss']:.4f}{agrees}",
+            )
+
+
+def _commands(part: Row) -> Iterator[tuple[str, ...]]:
+    yield "the whole", "seconds", "core-seconds", "peak memory"
+    for name, figures in part["commands"].items():
+        yield (
+            name,
+            _spread(figures["seconds"]),
+            _spread(figures["core_seconds"]),
+            f"{figures['peak_mib']:,.0f} MiB",
+        )
+
+
+def _scale(rows: list[Row]) -> Iterator[tuple[str, ...]]:
+    stages = list(dict.fromkeys(row["stage"] for row in rows))
+    yield "images", *(f"`{stage}`" for stage in stages)
+    for count in dict.fromkeys(row["images"] for row in rows):
+        cells = {row["stage"]: row for row in rows if row["images"] == count}
+        yield (
+            f"{count:,}",
+            *(
+                f"{cells[stage]['seconds']:,.1f} s, {cells[stage]['peak_mib']:,.0f} MiB"
+                for stage in stages
+            ),
+        )
+
+
+def _machine(results: Row) -> str:
+    machine, parts = results["machine"], results["parts"]
+    packages = machine["packages"]
+    used = {f"Python {machine['python']}", f"TensorFlow {packages['tensorflow']}"}
+    for figures in parts.get("epochs", {"models": {}})["models"].values():
+        used |= {row["library"] for row in figures["variants"]}
+    peak = f", {parts['peak']['one_core']:.0f} GFLOP/s a core" if "peak" in parts else ""
+    return (
+        f"Measured on {machine['cores']} cores of an {machine['cpu']} "
+        f"({', '.join(machine['cpu_features'])}{peak}), {machine['memory_gib']} GiB, with "
+        f"{', '.join(sorted(used))}."
+    )
+
+
+def _spread(figures: Row) -> str:
+    low, middle, high = (_short(figures[key]) for key in ("min", "median", "max"))
+    return middle if low == high else f"{middle} ({low}–{high})"  # noqa: RUF001 - a range
+
+
+def _short(value: float) -> str:
+    """Three digits, no exponent."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def _table(rows: Iterator[tuple[str, ...]]) -> str:
+    heading, *body = rows
+    lines = [
+        heading,
+        tuple("---" if not column else "--:" for column in range(len(heading))),
+        *body,
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,52 @@
+"""How much is measured: the real thing, and a tiny one to see that it works."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What bounds a run.
+
+    Attributes:
+        repetitions: of the peak, the epochs and the commands of a second or two.
+        whole_repetitions: of the whole pipeline, cold, and the scripts beside it.
+        images: training images of the trainings and the whole pipeline; None: those of params.yaml.
+        epochs: timed in each training, by model; one more comes before them.
+        full_epochs: of the whole pipeline's trainings; None: those of params.yaml.
+        tolerance: relative, by which losses of the same training may differ: first weights and
+            order follow from other random numbers. By 2.3 % after 3 epochs of all images; by 36 %
+            after 39 batches.
+        matrix: side of the matrices of the peak.
+        scale: numbers of training images.
+    """
+
+    repetitions: int
+    whole_repetitions: int
+    images: int | None
+    epochs: dict[str, int]
+    full_epochs: int | None
+    tolerance: float
+    matrix: int
+    scale: tuple[int, ...]
+
+
+FULL = Sizes(
+    repetitions=3,
+    whole_repetitions=1,
+    images=None,
+    epochs={"classifier": 4, "dense_ae": 4, "conv_ae": 2},
+    full_epochs=None,
+    tolerance=0.05,
+    matrix=1024,
+    scale=(10_000, 60_000, 250_000, 1_000_000),
+)
+QUICK = Sizes(
+    repetitions=1,
+    whole_repetitions=1,
+    images=400,
+    epochs={"classifier": 2, "dense_ae": 2, "conv_ae": 2},
+    full_epochs=1,
+    tolerance=0.5,
+    matrix=256,
+    scale=(400, 800),
+)

@@ -1,0 +1,128 @@
+"""The whole pipeline in a clean clone, beside plain Keras scripts run one after another."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks import processes, tiles
+from benchmarks.peers.session import MODELS
+from benchmarks.sizes import Sizes
+from benchmarks.spread import spread
+from benchmarks.workspace import change_params, remove, workspace
+from pipeline import layout, lock
+from pipeline.errors import StageFailed
+from pipeline.params import load_params
+
+REPRO = ("-m", "pipeline", "repro")
+NOTHING_TO_DO = {
+    "make repro, nothing to do": REPRO,
+    "dvc repro, nothing to do": ("-m", "dvc", "repro"),
+    "dvc status, nothing to do": ("-m", "dvc", "status"),
+}
+CACHED = (layout.PREPARED, Path("data/models"))
+COLD, CHECKOUT, PLAIN = "make repro, cold", "dvc checkout, outs deleted", "plain Keras scripts"
+Runs = dict[str, list[processes.Finished]]
+
+
+def measure(sizes: Sizes) -> dict[str, Any]:
+    """Seconds, core-seconds and memory of each command.
+
+    `same_bytes` is whether the cold runs gave the committed bytes; None if params were changed.
+    """
+    runs: Runs = defaultdict(list)
+    changed = bool(sizes.images or sizes.full_epochs)
+    same_bytes: set[bool] = set()
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        data = Path(folder)
+        tiles.make(sizes.images, data)
+        for _ in range(sizes.whole_repetitions):
+            with workspace() as root:
+                if changed:
+                    change_params(root, images=data, epochs=sizes.full_epochs)
+                _keep(runs, COLD, _cold(root))
+                same_bytes.add(not _git_status(root))
+                for _ in range(sizes.repetitions):
+                    for name, command in NOTHING_TO_DO.items():
+                        _keep(runs, name, _python(root, *command))
+                    for path in CACHED:
+                        remove(root / path)
+                    _keep(runs, CHECKOUT, _python(root, "-m", "dvc", "checkout", "--quiet"))
+            for model in MODELS:
+                _keep(runs, f"{PLAIN}: {model}", _plain(model, sizes.full_epochs, data))
+    commands = {
+        name: {
+            "seconds": spread([run.seconds for run in done]),
+            "core_seconds": spread([run.core_seconds for run in done]),
+            "peak_mib": max(run.peak_mib for run in done),
+        }
+        for name, done in (runs | _together(runs)).items()
+    }
+    elsewhere = max(run.elsewhere for done in runs.values() for run in done)
+    return {
+        "commands": commands,
+        "same_bytes": None if changed else same_bytes == {True},
+        "elsewhere": elsewhere,
+    }
+
+
+def _cold(root: Path) -> processes.Finished:
+    """Run everything: no cache, no outs, no lock file.
+
+    Raises:
+        StageFailed: a stage did not run.
+    """
+    for stage in layout.STAGES:
+        for out in lock.locked(stage, root).outs:
+            remove(root / out)
+    remove(root / layout.LOCK)
+    done = _python(root, *REPRO)
+    if idle := [name for name in layout.STAGES if f"Running stage '{name}'" not in done.output]:
+        raise StageFailed(f"cold run: {', '.join(idle)} did not run, expected every stage to")
+    return done
+
+
+def _plain(model: str, epochs: int | None, data: Path) -> processes.Finished:
+    """A textbook's script, with the activity's epochs."""
+    section = getattr(load_params(layout.PARAMS), f"train_{model}")
+    return processes.run(
+        *(sys.executable, "-m", "benchmarks.peers.plain_keras", model),
+        *("--data", data, "--epochs", str(epochs or section.epochs)),
+    )
+
+
+def _together(runs: Runs) -> Runs:
+    """The three scripts of each repetition as one."""
+    scripts = zip(*(runs[f"{PLAIN}: {model}"] for model in MODELS), strict=True)
+    return {
+        PLAIN: [
+            processes.Finished(
+                output="",
+                seconds=sum(run.seconds for run in three),
+                core_seconds=sum(run.core_seconds for run in three),
+                peak_mib=max(run.peak_mib for run in three),
+                elsewhere=max(run.elsewhere for run in three),
+            )
+            for three in scripts
+        ]
+    }
+
+
+def _python(root: Path, *arguments: str) -> processes.Finished:
+    """Run this interpreter in the clone as a user would, with the environment activated."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return processes.run(sys.executable, *arguments, folder=root, settings={"PATH": path})
+
+
+def _git_status(root: Path) -> str:
+    return subprocess.run(
+        ["git", "status", "--porcelain"], cwd=root, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
+
+
+def _keep(runs: Runs, name: str, done: processes.Finished) -> None:
+    runs[name].append(done)
+    print(f"{name}: {done.seconds:.2f} s, {done.core_seconds:.2f} core-seconds", flush=True)
