@@ -4,7 +4,7 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help repro verify test lint lock track ui bench
+.PHONY: help repro verify test lint lock track ui compare promote serve bench
 
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,6 +20,15 @@ track: .venv/.complete  ## make the MLflow runs that are missing for dvc.lock
 
 ui: .venv/.complete  ## open the MLflow UI on this machine
 	@$(BIN)/python -m pipeline ui
+
+compare: .venv/.complete  ## show the tracked runs side by side
+	@$(BIN)/python -m pipeline compare
+
+promote: .venv/.complete  ## make the models of dvc.lock champions if they are better
+	@$(BIN)/python -m pipeline promote
+
+serve: .venv/.complete  ## serve the champion classifier over HTTP on this machine
+	@$(BIN)/python -m pipeline serve
 
 bench: .venv/.complete  ## measure beside plain Keras, and beside what PEERS_PYTHON=... has
 	@$(BIN)/python -m benchmarks $(if $(PEERS_PYTHON),--peers-python $(PEERS_PYTHON))

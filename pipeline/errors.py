@@ -50,6 +50,10 @@ class TrackingError(UserError):
     """The MLflow store can't be reached, or refuses what it is asked."""
 
 
+class PromotionError(UserError):
+    """A model does not become champion, or there is none to serve."""
+
+
 class StageFailed(UserError):  # noqa: N818 - it names what happened, as the line that tells it does
     """A stage, run by a process of its own, ended with an error that it has told itself."""
 

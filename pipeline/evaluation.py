@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.float32]
 BATCH = 256
 SSIM_WINDOW = 11  # pixels, with a Gaussian of sigma 1.5: Wang et al. 2004
 SMALLEST_MSE = 1e-10  # caps PSNR at 100 dB: a perfect image would have an infinite one
-PROBE_CODES = 60_000  # at most so many training codes: MNIST's own number, 750 MB at 3,136 each
+PROBE_BYTES = 256 * 2**20  # of training codes at most: 20,000 of 3,136 numbers, all of 100
 
 
 @dataclass(frozen=True)
@@ -109,14 +109,16 @@ def probe_accuracy(
     but hides from a linear model does not count.
     """
     encoder = models.encoder(autoencoder)
-    train = predict(encoder, dataset.train_images[:PROBE_CODES])
+    code_bytes = 4 * math.prod(encoder.output_shape[1:])
+    count = PROBE_BYTES // code_bytes
+    train = predict(encoder, dataset.train_images[:count])
     test = predict(encoder, dataset.test_images)
     train, test = train.reshape(len(train), -1), test.reshape(len(test), -1)
     classes = len(dataset.classes)
     probe = models.linear_probe(train.shape[1], classes)
     training.fit(
         probe,
-        (train, dataset.train_labels[:PROBE_CODES]),
+        (train, dataset.train_labels[:count]),
         None,
         objective=training.classification(classes),
         section=section,

@@ -14,6 +14,7 @@ from pipeline.errors import ParamsError
 Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+Margin = Annotated[float, Field(ge=0)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -110,8 +111,30 @@ class Visualize(Section):
     map_images: Annotated[int, Field(ge=3)]
 
 
+class ClassifierGate(Section):
+    """What a classifier must be better in, and by how much, to become champion."""
+
+    metric: Literal["test_accuracy", "test_loss"]
+    margin: Margin
+
+
+class AutoencoderGate(Section):
+    """The same of an autoencoder."""
+
+    metric: Literal["test_bce", "test_mse", "test_psnr", "test_ssim", "probe_accuracy"]
+    margin: Margin
+
+
+class Promotion(Section):
+    """The gate of `make promote`; no stage depends on it."""
+
+    train_classifier: ClassifierGate
+    train_dense_ae: AutoencoderGate
+    train_conv_ae: AutoencoderGate
+
+
 class Params(Section):
-    """The whole of params.yaml; a section is named after the stage it steers."""
+    """The whole of params.yaml; a section is named after the stage or command it steers."""
 
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     runtime: Runtime
@@ -121,6 +144,7 @@ class Params(Section):
     train_conv_ae: ConvAutoencoder
     probe: Training
     visualize: Visualize
+    promotion: Promotion
 
 
 def load_params(path: Path) -> Params:

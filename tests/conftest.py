@@ -28,8 +28,9 @@ runtime.pin(PARAMS.runtime)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The kill test's own switch."""
+    """The kill test's own switch, and the browser test's."""
     parser.addoption("--full-epochs", action="store_true", help="kill trainings of full length")
+    parser.addoption("--screenshots", metavar="FOLDER", help="keep what the browser showed there")
 
 
 def pytest_collectstart(collector: pytest.Collector) -> None:

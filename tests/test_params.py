@@ -49,6 +49,8 @@ OUT_OF_RANGE: dict[str, list[Any]] = {
     "beta_2": NOT_DECAYS,
     "neuron_weights": [[], [1.0] * 5],
     "map_images": [2],
+    "metric": ["train_loss"],
+    "margin": [-0.001, float("inf"), float("nan")],
 }
 ANY_VALUE_OF_ITS_TYPE = {
     *("train_images", "train_labels", "test_images", "test_labels"),

@@ -10,6 +10,7 @@ import os
 import select
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from types import TracebackType
 from typing import IO, Self
@@ -36,8 +37,10 @@ class LiveRun:
     def __init__(self, stage: str) -> None:
         self.stage = stage
         self.process: subprocess.Popen[bytes] | None = None
+        self.epoch_began = 0.0
 
     def __enter__(self) -> Self:
+        self.epoch_began = time.monotonic()
         if os.environ.get("PIPELINE_TRACKING") == "off":
             return self  # `make verify` rebuilds what is tracked already
         self.process = subprocess.Popen(
@@ -61,8 +64,9 @@ class LiveRun:
             _close(self.process)
 
     def log_epoch(self, row: dict[str, float]) -> None:
-        """Send an epoch's figures."""
-        self._send(row)
+        """Send an epoch's figures, and how long it took: what no file may hold, MLflow can show."""
+        began, self.epoch_began = self.epoch_began, time.monotonic()
+        self._send(row | {"epoch_seconds": round(self.epoch_began - began, 3)})
 
     def complete(self) -> None:
         """Say that all outs are written; wait while the run is made of them, or give up on it."""

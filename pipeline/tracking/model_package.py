@@ -14,11 +14,12 @@ from pipeline import layout
 from pipeline.tracking.store import Store
 
 SERVED_MODEL = Path(__file__).with_name("served_model.py")
+NOTE = "mlflow.note.content"  # the tag that MLflow's UI shows as a description
 EXAMPLES = 2  # images in the input example
 PACKAGES = ("mlflow", "keras", "tensorflow-cpu", "tensorflow", "numpy")
 
 
-def log(store: Store, run: Run, stage: str, epochs: int) -> str:
+def log(store: Store, run: Run, stage: str, *, epochs: int, description: str) -> str:
     """Log the model that `stage` wrote; return its id.
 
     MLflow's own `log_model` would import TensorFlow and predict, to check the input example; the
@@ -26,7 +27,10 @@ def log(store: Store, run: Run, stage: str, epochs: int) -> str:
     """
     client, run_id = store.client, run.info.run_id
     model = client.create_logged_model(
-        store.experiment_id, name=layout.model(stage).stem, source_run_id=run_id
+        store.experiment_id,
+        name=layout.model(stage).stem,
+        source_run_id=run_id,
+        tags={NOTE: description},
     )
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "model"
@@ -55,9 +59,9 @@ def _save(target: Path, stage: str, mlflow_model: Model) -> None:
         python_model=str(SERVED_MODEL),
         artifacts={"model": str(layout.model(stage))},
         model_config=config,
-        signature=ModelSignature(
-            Schema([TensorSpec(np.dtype("uint8"), (-1, *image))]), Schema(outputs)
-        ),
+        # None for the inputs: the served model checks them itself, and says why.
+        signature=ModelSignature(outputs=Schema(outputs)),
+        metadata={"inputs": f"raw images, uint8 (n, {image[0]}, {image[1]})"},
         input_example=np.array(images[:EXAMPLES]),
         pip_requirements=_requirements(),
         mlflow_model=mlflow_model,

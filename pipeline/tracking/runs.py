@@ -21,7 +21,9 @@ from mlflow.entities import (
 
 from pipeline import artifacts, layout, lock
 from pipeline.lock import StageState
+from pipeline.run_table import in_words
 from pipeline.tracking import model_package
+from pipeline.tracking.model_package import NOTE
 from pipeline.tracking.store import Store
 
 STAGES = (*layout.TRAININGS, "visualize")
@@ -76,7 +78,7 @@ def complete(store: Store, run: Run, state: StageState, alive: SignOfLife) -> No
         **{f"dvc.out.{path}": md5 for path, md5 in state.outs.items()},
     }
     tags = [RunTag(key, value) for key, value in hashes.items()]
-    tags.append(RunTag("mlflow.note.content", _description(state)))
+    tags.append(RunTag(NOTE, _description(state)))
     params = [Param(key, str(value)) for key, value in _flat(state).items()]
     client.log_batch(run_id, params=params, tags=tags)
     alive()
@@ -97,7 +99,9 @@ def _log_training(store: Store, run: Run, state: StageState, alive: SignOfLife) 
     for path in (layout.structure, layout.history, layout.metrics):
         client.log_artifact(run_id, str(path(state.name)))
         alive()
-    model_id = model_package.log(store, run, state.name, epochs=len(history))
+    model_id = model_package.log(
+        store, run, state.name, epochs=len(history), description=_description(state)
+    )
     alive()
     logged = {metric.step for metric in client.get_metric_history(run_id, "loss")}
     log_epochs(store, run, [row for row in history if int(row["epoch"]) not in logged])
@@ -157,4 +161,7 @@ def _source_tags(cmd: str) -> dict[str, str]:
 
 
 def _description(state: StageState) -> str:
-    return f"Made by `{state.cmd}`; `dvc repro {state.name}` makes the same bytes again."
+    made = f"Made by `{state.cmd}`; `dvc repro {state.name}` makes the same bytes again."
+    if state.name not in layout.TRAININGS:
+        return made
+    return f"{in_words(artifacts.read_metrics(layout.metrics(state.name)))}.\n\n{made}"

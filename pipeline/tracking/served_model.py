@@ -7,11 +7,13 @@ from typing import Any
 
 import mlflow.models
 import numpy as np
+import numpy.typing as npt
+from mlflow.exceptions import MlflowException
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 
 class ServedModel(PythonModel):
-    """Takes uint8 images (n, side, side), 0 to 255; scaling is part of the Keras model.
+    """Takes raw images (n, side, side), whole numbers 0 to 255; scaling is part of the Keras model.
 
     A classifier (its config names `classes`) answers with the class and the probabilities of each
     image, an autoencoder with reconstructions, float32 (n, side, side), 0..1.
@@ -22,19 +24,42 @@ class ServedModel(PythonModel):
         import keras
 
         self.model = keras.saving.load_model(context.artifacts["model"], safe_mode=True)
-        self.classes = context.model_config.get("classes")
+        self.classes = (context.model_config or {}).get("classes")  # an empty one is saved as none
 
     def predict(
         self,
         context: PythonModelContext,  # noqa: ARG002
-        model_input: Any,
+        model_input: np.ndarray,  # what MLflow does not take for a schema of its own, nor warns of
         params: dict[str, Any] | None = None,  # noqa: ARG002
     ) -> Any:
-        """Answer for each of `model_input`."""
-        outputs = self.model.predict(model_input, verbose=0)
+        """Answer for each of `model_input`.
+
+        Raises:
+            MlflowException: it holds no images of the model's size; an HTTP client gets a 400.
+        """
+        outputs = self.model.predict(self._images(model_input), verbose=0)
         if self.classes is None:
             return outputs
         return {"class": np.array(self.classes)[outputs.argmax(axis=1)], "probabilities": outputs}
+
+    def _images(self, found: Any) -> npt.NDArray[np.uint8]:
+        # Checked here, and by no input signature: MLflow would cast what it reads from JSON to the
+        # signature's uint8 without a word, 0.9 to 0.
+        shape = self.model.input_shape[1:3]
+        expected = f"expected whole numbers 0 to 255 of shape (n, {shape[0]}, {shape[1]}), n > 0"
+        if not isinstance(found, np.ndarray):
+            raise _refusal(f"found a {type(found).__name__}", expected)
+        if found.ndim != 3 or found.shape[1:] != shape or not len(found):
+            raise _refusal(f"found shape {found.shape}", expected)
+        if found.dtype.kind not in "iu":
+            raise _refusal(f"found {found.dtype}", expected)
+        if found.min() < 0 or found.max() > 255:
+            raise _refusal(f"found values {found.min()} to {found.max()}", expected)
+        return found.astype(np.uint8)
+
+
+def _refusal(found: str, expected: str) -> MlflowException:
+    return MlflowException.invalid_parameter_value(f"{found}, {expected}")
 
 
 mlflow.models.set_model(ServedModel())

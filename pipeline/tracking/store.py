@@ -16,6 +16,7 @@ from pipeline.errors import TrackingError
 from pipeline.tracking import address
 
 EXPERIMENT = "autoencoders"
+MAKES_RUNS = "`make track` makes those of dvc.lock"
 
 # A server that does not answer is given up on after a minute; MLflow's own 120 s, eight times over,
 # take longer than anyone watches `make track`. A stage's follower comes with less (live.py).
@@ -28,17 +29,28 @@ warnings.filterwarnings("ignore", module="mlflow")
 
 
 class Store:
-    """A connection to the tracking store, with the experiment in place."""
+    """A connection to the tracking store, with the experiment in place.
 
-    def __init__(self) -> None:
+    Attributes:
+        make: whether to make what is missing of it. A command that only looks does not.
+
+    Raises:
+        TrackingError: the experiment is missing, and is not to be made.
+    """
+
+    def __init__(self, *, make: bool = True) -> None:
         self.uri = address.tracking_uri()
+        file = address.database(self.uri)
+        if not make and file and not file.exists():
+            raise TrackingError(f"{file}: found no runs, expected some; {MAKES_RUNS}")
         with _alone(self.uri):
             self.client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
-            self.experiment_id = self._experiment().experiment_id
+            self.experiment_id = self._experiment(make=make).experiment_id
 
-    def finished(self, fingerprint: str) -> bool:
-        """Whether a run made from inputs with this fingerprint is complete."""
-        return any(run.info.status == "FINISHED" for run in self._runs(fingerprint))
+    def finished(self, fingerprint: str) -> Run | None:
+        """The complete run made from inputs with this fingerprint; of several the first."""
+        finished = [run for run in self._runs(fingerprint) if run.info.status == "FINISHED"]
+        return min(finished, key=lambda run: (run.info.start_time, run.info.run_id), default=None)
 
     def keep_one(self, fingerprint: str, *, running: bool) -> None:
         """Delete what is superfluous beside a finished run with this fingerprint.
@@ -47,10 +59,9 @@ class Store:
         those of trainings that were interrupted. One that is said to be running may be a clone's
         that will see to it itself, or of a process that died without a word: only if `running`.
         """
-        finished = [run for run in self._runs(fingerprint) if run.info.status == "FINISHED"]
-        if not finished:
+        kept = self.finished(fingerprint)
+        if not kept:
             return
-        kept = min(finished, key=lambda run: (run.info.start_time, run.info.run_id))
         for run in self._runs(fingerprint):
             if run.info.run_id != kept.info.run_id and (running or run.info.status != "RUNNING"):
                 self.delete(run)
@@ -71,9 +82,14 @@ class Store:
         )
         return list(found)
 
-    def _experiment(self) -> Experiment:
+    def _experiment(self, *, make: bool) -> Experiment:
         if found := self.client.get_experiment_by_name(EXPERIMENT):
             return found
+        if not make:
+            where = address.redacted(self.uri)
+            raise TrackingError(
+                f"{where}: found no experiment '{EXPERIMENT}', expected one; {MAKES_RUNS}"
+            )
         # On a server, another client may be first; if none was, the lines below say so.
         with suppress(MlflowException):
             self.client.create_experiment(EXPERIMENT, artifact_location=address.artifacts(self.uri))

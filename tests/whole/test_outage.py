@@ -249,6 +249,7 @@ def broken() -> Iterator[str]:
             thread.join()
 
 
+@pytest.mark.exhaustive
 def test_a_store_that_hangs_at_the_end_costs_a_stage_a_few_seconds_and_its_run_is_made_up(
     clone: Repository, server: Server, tmp_path: Path
 ) -> None:
@@ -347,6 +348,7 @@ def test_a_server_that_dies_in_mid_training_and_comes_back_has_one_complete_run(
     assert_complete(server.client, clone, *TRACKED, folder=tmp_path)
 
 
+@pytest.mark.exhaustive
 def test_a_training_that_is_killed_goes_on_and_has_one_run_with_every_epoch_once(
     clone: Repository, server: Server, tmp_path: Path
 ) -> None:

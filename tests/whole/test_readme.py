@@ -30,7 +30,8 @@ def clone(repository: Repository, tmp_path_factory: pytest.TempPathFactory) -> R
 
 
 @pytest.mark.parametrize(
-    "command", [command for command in COMMANDS if command not in ("make test", "make ui")]
+    "command",
+    [command for command in COMMANDS if command not in ("make test", "make ui", "make serve")],
 )
 def test_a_command_of_the_readme_works(clone: Repository, command: str) -> None:
     printed = clone.run(*shlex.split(command))
@@ -38,9 +39,14 @@ def test_a_command_of_the_readme_works(clone: Repository, command: str) -> None:
         assert "epochs_to_target" in printed
 
 
-def test_make_test_runs_the_tests(repository: Repository) -> None:
-    assert "make test" in COMMANDS
-    assert "-m pytest" in repository.run("make", "--dry-run", "test")
+@pytest.mark.parametrize(
+    ("command", "runs"), [("make test", "-m pytest"), ("make serve", "-m pipeline serve")]
+)
+def test_a_command_that_has_tests_of_its_own_is_the_one_that_they_run(
+    repository: Repository, command: str, runs: str
+) -> None:
+    assert command in COMMANDS
+    assert runs in repository.run("make", "--dry-run", command.removeprefix("make "))
 
 
 def test_make_ui_serves_the_ui_on_this_machine_alone(repository: Repository) -> None:

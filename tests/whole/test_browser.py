@@ -1,0 +1,123 @@
+"""MLflow's UI as a person sees it, in a real browser that needs no screen.
+
+Playwright and not Selenium, since it drives the system's own Chromium as it is, without a driver of
+the same version beside it, and waits until what is asked for is on the page.
+`--screenshots FOLDER` keeps what the browser showed.
+"""
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.whole.conftest import Repository, copied, free_port
+from tests.whole.serving import serving
+
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="Playwright is not installed: `make test` has it"
+)
+from playwright.sync_api import Page, expect, sync_playwright  # noqa: E402 - skipped without it
+
+CHROMIUM = shutil.which("chromium")
+AUTOENCODERS = ("train_dense_ae", "train_conv_ae")
+
+pytestmark = [
+    pytest.mark.exhaustive,
+    pytest.mark.skipif(not CHROMIUM, reason="no `chromium` on PATH: apt-get install chromium"),
+]
+
+
+@pytest.fixture(scope="module")
+def ui(repository: Repository, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the UI over a small pipeline whose models are champions."""
+    clone = copied(repository, tmp_path_factory.mktemp("browser") / "clone")
+    clone.python("-m", "pipeline", "promote")
+    port = free_port()
+    with serving(
+        [sys.executable, "-m", "pipeline", "ui", "--port", str(port)],
+        clone.path,
+        clone.environment(),
+        f"http://127.0.0.1:{port}/health",
+        clone.path / "ui.log",
+    ):
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture
+def page(
+    ui: str, repository: Repository, request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[Page]:
+    """The list of the runs."""
+    expect.set_options(timeout=60_000)  # milliseconds that a test may hang for, and no promise
+    experiment = repository.client.get_experiment_by_name("autoencoders")
+    assert experiment
+    with (
+        sync_playwright() as driver,
+        # Chromium's sandbox protects from the pages, which are ours; root may not use it.
+        driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"]) as browser,
+    ):
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.set_default_timeout(60_000)
+        page.goto(f"{ui}/#/experiments/{experiment.experiment_id}/runs")
+        yield page
+        folder = Path(request.config.getoption("--screenshots") or tmp_path)
+        page.screenshot(path=folder / f"{request.node.name}.png")
+
+
+def test_the_runs_are_listed_with_their_datasets(page: Page) -> None:
+    for name in (*AUTOENCODERS, "train_classifier", "visualize"):
+        expect(page.get_by_role("link", name=name)).to_have_count(1)
+    expect(page.get_by_text("mnist.pkl (")).to_have_count(3)
+
+
+def test_two_autoencoders_compare_in_the_same_metrics(page: Page, repository: Repository) -> None:
+    for name in AUTOENCODERS:
+        row = page.get_by_role("row").filter(has=page.get_by_role("link", name=name)).first
+        row.get_by_role("checkbox").first.check()
+    page.get_by_role("button", name="Compare", exact=True).click()
+    expect(page.get_by_text("Comparing 2 Runs from 1 Experiment")).to_be_visible()
+    for name in AUTOENCODERS:
+        expect(page.get_by_role("cell", name=name).first).to_be_visible()
+    for name in AUTOENCODERS:
+        metrics = json.loads((repository.path / f"data/metrics/{name}.json").read_text())
+        for metric in ("test_bce", "probe_accuracy", "code_size"):
+            expect(page.get_by_text(metric, exact=True).first).to_be_visible()
+            shown = f"{round(metrics[metric], 3):g}"
+            expect(page.get_by_text(shown, exact=True).first).to_be_visible()
+
+
+def test_the_loss_is_drawn_epoch_by_epoch(page: Page) -> None:
+    page.get_by_role("link", name="train_dense_ae").click()
+    page.get_by_role("tab", name="Model metrics").click()
+    page.get_by_placeholder("Search metric charts").fill("^loss$")
+    curve = page.locator(".js-plotly-plot .scatterlayer path.js-line")
+    expect(curve.first).to_be_visible()
+    points = [str(line.get_attribute("d")).count(",") for line in curve.all()]
+    assert max(points) >= 3  # as many as epochs
+
+
+def test_a_run_says_how_good_it_is_and_which_version_it_became(page: Page) -> None:
+    page.get_by_role("link", name="train_classifier").click()
+    expect(page.get_by_text("test_accuracy 0.").first).to_be_visible()
+    expect(page.get_by_text("mnist-classifier").first).to_be_visible()
+
+
+def test_the_figures_are_visible(page: Page) -> None:
+    page.get_by_role("link", name="visualize").click()
+    page.get_by_role("tab", name="Artifacts").click()
+    page.get_by_text("figures", exact=True).click()
+    page.get_by_text("comparison.png").click()
+    picture = page.get_by_alt_text("figures/comparison.png")
+    expect(picture).to_be_visible()
+    assert picture.evaluate("picture => picture.naturalWidth") > 500
+
+
+def test_the_registered_model_has_its_champion(page: Page, ui: str) -> None:
+    page.goto(f"{ui}/#/models/mnist-classifier")
+    row = page.get_by_role("row").filter(has=page.get_by_role("link", name="Version 1"))
+    expect(row.get_by_text("champion")).to_be_visible()
+    expect(row.get_by_text("test_accuracy").first).to_be_visible()
+    expect(row.get_by_text("dvc.fingerprint")).to_be_visible()
