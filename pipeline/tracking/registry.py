@@ -2,6 +2,7 @@
 
 import json
 
+import mlflow
 from mlflow.entities import Run
 
 from pipeline import layout
@@ -80,6 +81,7 @@ def register(store: Store, state: StageState, run: Run) -> int:
     model_id = run.outputs.model_outputs[0].model_id
     if not client.search_registered_models(f"name='{name}'"):
         client.create_registered_model(name, description=f"What `{state.cmd}` makes.")
+    mlflow.set_tracking_uri(store.uri)  # where create_model_version looks for the model
     version = client.create_model_version(
         name,
         source=f"models:/{model_id}",
