@@ -1,7 +1,6 @@
 """The whole pipeline in a clean clone, beside plain Keras scripts run one after another."""
 
 import os
-import subprocess
 import sys
 import tempfile
 from collections import defaultdict
@@ -29,13 +28,9 @@ Runs = dict[str, list[processes.Finished]]
 
 
 def measure(sizes: Sizes) -> dict[str, Any]:
-    """Seconds, core-seconds and memory of each command.
-
-    `same_bytes` is whether the cold runs gave the committed bytes; None if params were changed.
-    """
+    """Seconds, core-seconds and memory of each command."""
     runs: Runs = defaultdict(list)
     changed = bool(sizes.images or sizes.full_epochs)
-    same_bytes: set[bool] = set()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         data = Path(folder)
         tiles.make(sizes.images, data)
@@ -44,7 +39,6 @@ def measure(sizes: Sizes) -> dict[str, Any]:
                 if changed:
                     change_params(root, images=data, epochs=sizes.full_epochs)
                 _keep(runs, COLD, _cold(root))
-                same_bytes.add(not _git_status(root))
                 for _ in range(sizes.repetitions):
                     for name, command in NOTHING_TO_DO.items():
                         _keep(runs, name, _python(root, *command))
@@ -64,7 +58,6 @@ def measure(sizes: Sizes) -> dict[str, Any]:
     elsewhere = max(run.elsewhere for done in runs.values() for run in done)
     return {
         "commands": commands,
-        "same_bytes": None if changed else same_bytes == {True},
         "elsewhere": elsewhere,
     }
 
@@ -115,12 +108,6 @@ def _python(root: Path, *arguments: str) -> processes.Finished:
     """Run this interpreter in the clone as a user would, with the environment activated."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return processes.run(sys.executable, *arguments, folder=root, settings={"PATH": path})
-
-
-def _git_status(root: Path) -> str:
-    return subprocess.run(
-        ["git", "status", "--porcelain"], cwd=root, stdout=subprocess.PIPE, text=True, check=True
-    ).stdout
 
 
 def _keep(runs: Runs, name: str, done: processes.Finished) -> None:
