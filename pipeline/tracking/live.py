@@ -17,7 +17,12 @@ from typing import IO, Self
 
 import psutil
 
-PATIENCE = 4.0  # seconds that a finished stage waits for a further sign of life
+from pipeline.tracking import address
+
+PATIENCE = 4.0  # seconds that a finished stage waits for a further sign of life from a server
+# A database file does not hang, but other followers may be ahead in the queue to open it, and the
+# first of them makes the tables: 4 s, and longer beside two clones' trainings.
+PATIENCE_WITH_FILE = 60.0
 LOOK = 0.5  # seconds from one look for it to the next
 WORKING = 0.1  # seconds of CPU are one too: a follower on a busy machine, not a hanging store
 # A server that does not answer is given up on within as many seconds, so that only a stage that
@@ -91,9 +96,11 @@ class LiveRun:
 
 
 def _ended_well(process: subprocess.Popen[bytes]) -> bool:
-    """Whether the follower ends its work, never silent and idle for longer than `PATIENCE`."""
+    """Whether the follower ends its work, never silent and idle for longer than patience allows."""
+    file = address.database(address.tracking_uri())
+    patience = PATIENCE if file is None else PATIENCE_WITH_FILE
     answers, worked, silent = _stream(process.stdout), _worked(process), 0.0
-    while silent < PATIENCE:
+    while silent < patience:
         silent += LOOK
         if select.select([answers], [], [], LOOK)[0]:
             if not os.read(answers.fileno(), 4096):  # it has closed its output: it ends

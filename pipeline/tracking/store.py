@@ -49,8 +49,7 @@ class Store:
 
     def finished(self, fingerprint: str) -> Run | None:
         """The complete run made from inputs with this fingerprint; of several the first."""
-        finished = [run for run in self._runs(fingerprint) if run.info.status == "FINISHED"]
-        return min(finished, key=lambda run: (run.info.start_time, run.info.run_id), default=None)
+        return _first_finished(self._runs(fingerprint))
 
     def keep_one(self, fingerprint: str, *, running: bool) -> None:
         """Delete what is superfluous beside a finished run with this fingerprint.
@@ -59,10 +58,11 @@ class Store:
         those of trainings that were interrupted. One that is said to be running may be a clone's
         that will see to it itself, or of a process that died without a word: only if `running`.
         """
-        kept = self.finished(fingerprint)
+        runs = self._runs(fingerprint)
+        kept = _first_finished(runs)
         if not kept:
             return
-        for run in self._runs(fingerprint):
+        for run in runs:
             if run.info.run_id != kept.info.run_id and (running or run.info.status != "RUNNING"):
                 self.delete(run)
 
@@ -96,6 +96,11 @@ class Store:
         if found := self.client.get_experiment_by_name(EXPERIMENT):
             return found
         raise MlflowException(f"experiment '{EXPERIMENT}' can be neither found nor made")
+
+
+def _first_finished(runs: list[Run]) -> Run | None:
+    finished = [run for run in runs if run.info.status == "FINISHED"]
+    return min(finished, key=lambda run: (run.info.start_time, run.info.run_id), default=None)
 
 
 @contextmanager

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import pytest
 from mlflow.entities import Run
 
 from pipeline import readers
+from tests.whole.serving import answers
 
 ROOT = Path(__file__).parents[2]
 KINDS: tuple[readers.Kind, ...] = ("images", "labels")
@@ -172,11 +172,7 @@ class Server:
     def _answers(self) -> bool:
         assert self.process
         assert self.process.poll() is None, (self.folder / "log").read_text()
-        try:
-            with urllib.request.urlopen(f"{self.uri}/health", timeout=5) as response:
-                return bool(response.status == 200)
-        except OSError:
-            return False
+        return answers(f"{self.uri}/health")
 
 
 def free_port() -> int:

@@ -29,7 +29,7 @@ def serving(
         )
     try:
         deadline = time.monotonic() + 180  # what a test may hang for, and no promise
-        while not _answers(health):
+        while not answers(health):
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.2)
@@ -56,7 +56,8 @@ def post(url: str, body: Any, content_type: str = "application/json") -> tuple[i
         return error.code, json.loads(text) if text.startswith("{") else text
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Whether `url` answers well."""
     try:
         with urllib.request.urlopen(url, timeout=5) as response:
             return bool(response.status == 200)

@@ -115,6 +115,13 @@ class Stage:
         while f"epoch {number:>2}/{EPOCHS}" not in self._line():
             assert self.process.poll() is None, self.printed
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """It stands still meanwhile, however fast the machine; its follower does not."""
+        self.process.send_signal(signal.SIGSTOP)
+        yield
+        self.process.send_signal(signal.SIGCONT)
+
     def end(self) -> float:
         """Wait for its good end; return the seconds between its last out and that."""
         while self._line():
@@ -147,10 +154,16 @@ def runs(client: mlflow.MlflowClient, fingerprint: str) -> list[Run]:
     return list(client.search_runs([experiment.experiment_id], filter_string=tagged))
 
 
-def is_live(client: mlflow.MlflowClient, stage: Stage) -> bool:
-    """Whether an epoch has come to the run of `stage`."""
-    assert stage.process.poll() is None, stage.printed
-    return any("loss" in run.data.metrics for run in runs(client, stage.fingerprint))
+@contextmanager
+def live(client: mlflow.MlflowClient, stage: Stage) -> Iterator[None]:
+    """The stage is held in mid-training, with an epoch in the store."""
+    stage.wait_for_epoch(EPOCHS // 10)
+    with stage.held():
+        until(
+            lambda: any("loss" in run.data.metrics for run in runs(client, stage.fingerprint)),
+            "an epoch is in the store",
+        )
+        yield
 
 
 def assert_complete(
@@ -211,6 +224,15 @@ def track(repository: Repository, uri: str, code: int = 0, **variables: str) -> 
     return repository.python("-m", "pipeline", "track", code=code, **variables)
 
 
+def assert_made_up(repository: Repository, server: Server, *, folder: Path) -> None:
+    """The outs are as ever, and once the server answers again, `track` completes every run."""
+    assert_same_outs(repository, STAGE)
+    server.go_on()
+    server.start()
+    track(repository, server.uri)
+    assert_complete(server.client, repository, *TRACKED, folder=folder)
+
+
 def assert_warned(printed: str, *stages: str) -> None:
     """One line says which stages are not tracked, and what makes that up."""
     (warning,) = [line for line in printed.splitlines() if "warning" in line.lower()]
@@ -254,15 +276,13 @@ def test_a_store_that_hangs_at_the_end_costs_a_stage_a_few_seconds_and_its_run_i
     clone: Repository, server: Server, tmp_path: Path
 ) -> None:
     with Stage(clone, server.uri) as stage:
-        until(lambda: is_live(server.client, stage), "an epoch is in the store")
+        with live(server.client, stage):
+            pass
         stage.wait_for_epoch(EPOCHS - 5)
         server.pause()
         assert stage.end() < PROMISE
     assert_warned(stage.printed, STAGE)
-    assert_same_outs(clone, STAGE)
-    server.go_on()
-    track(clone, server.uri)
-    assert_complete(server.client, clone, *TRACKED, folder=tmp_path)
+    assert_made_up(clone, server, folder=tmp_path)
 
 
 @pytest.mark.exhaustive
@@ -270,15 +290,14 @@ def test_a_store_that_hangs_in_mid_training_costs_it_nothing(
     clone: Repository, server: Server, tmp_path: Path
 ) -> None:
     with Stage(clone, server.uri) as stage:
-        until(lambda: is_live(server.client, stage), "an epoch is in the store")
-        server.pause()
-        until(lambda: ended(stage.follower()), "the follower gives up")
+        with live(server.client, stage):
+            server.pause()
+        stage.wait_for_epoch(EPOCHS // 2)  # the follower has something to say, and no answer
+        with stage.held():
+            until(lambda: ended(stage.follower()), "the follower gives up")
         assert stage.end() < PROMISE
     assert_warned(stage.printed, STAGE)
-    assert_same_outs(clone, STAGE)
-    server.go_on()
-    track(clone, server.uri)
-    assert_complete(server.client, clone, *TRACKED, folder=tmp_path)
+    assert_made_up(clone, server, folder=tmp_path)
 
 
 def ended(process: psutil.Process) -> bool:
@@ -325,11 +344,7 @@ def test_a_run_that_is_cut_off_at_any_step_of_its_completion_is_made_up(
         # The follower may have a model to pack before it notices, and no PROMISE is made for that;
         # the stage has waited for the store no longer than for any other.
         assert time.monotonic() - start < 30
-    assert_same_outs(clone, STAGE)
-    server.go_on()
-    server.start()
-    track(clone, server.uri)
-    assert_complete(client, clone, *TRACKED, folder=tmp_path)
+    assert_made_up(clone, server, folder=tmp_path)
 
 
 @pytest.mark.exhaustive
@@ -337,15 +352,12 @@ def test_a_server_that_dies_in_mid_training_and_comes_back_has_one_complete_run(
     clone: Repository, server: Server, tmp_path: Path
 ) -> None:
     with Stage(clone, server.uri) as stage:
-        until(lambda: is_live(server.client, stage), "an epoch is in the store")
-        server.kill()
+        with live(server.client, stage):
+            server.kill()
         assert stage.end() < PROMISE
     assert_warned(stage.printed, STAGE)
     assert "Connection refused" in stage.printed
-    assert_same_outs(clone, STAGE)
-    server.start()
-    track(clone, server.uri)
-    assert_complete(server.client, clone, *TRACKED, folder=tmp_path)
+    assert_made_up(clone, server, folder=tmp_path)
 
 
 @pytest.mark.exhaustive
@@ -353,8 +365,7 @@ def test_a_training_that_is_killed_goes_on_and_has_one_run_with_every_epoch_once
     clone: Repository, server: Server, tmp_path: Path
 ) -> None:
     client = server.client
-    with Stage(clone, server.uri) as stage:
-        until(lambda: is_live(client, stage), "an epoch is in the store")
+    with Stage(clone, server.uri) as stage, live(client, stage):
         stage.kill()
     until(
         lambda: [run.info.status for run in runs(client, stage.fingerprint)] == ["KILLED"],
@@ -373,10 +384,8 @@ def test_a_run_that_is_left_running_by_a_power_cut_is_gone_after_track(
     clone: Repository, server: Server, tmp_path: Path
 ) -> None:
     client = server.client
-    with Stage(clone, server.uri) as stage:
-        until(lambda: is_live(client, stage), "an epoch is in the store")
-        follower = stage.follower()
-        follower.kill()
+    with Stage(clone, server.uri) as stage, live(client, stage):
+        stage.follower().kill()
         stage.kill()
     (left,) = runs(client, stage.fingerprint)
     assert left.info.status == "RUNNING"

@@ -108,9 +108,9 @@ def test_one_weights_last_bit_is_found_and_a_tolerance_lets_it_pass(copy: Reposi
         ),
         pytest.param(
             lambda copy: edit(
-                copy, "pipeline/training.py", "rng((seed, epoch))", "rng((epoch, seed))"
+                copy, "pipeline/feeding.py", "rng((seed, epoch))", "rng((epoch, seed))"
             ),
-            "code: pipeline/training.py is not the one that dvc.lock names",
+            "code: pipeline/feeding.py is not the one that dvc.lock names",
             id="a line of code",
             marks=pytest.mark.exhaustive,
         ),
