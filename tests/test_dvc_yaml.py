@@ -103,9 +103,11 @@ def test_every_stage_has_its_script_and_every_script_its_stage() -> None:
 
 
 def _params_read(stage: str) -> set[str]:
-    """What the script reads of `params`, as dotted as it is written."""
+    """What the stage and its activity read of `params`, as dotted as it is written."""
     read = set()
-    nodes = list(ast.walk(_tree(f"stages/{stage}.py")))
+    own = ("stages/", "pipeline/activities/")
+    files = {file for file in _reached(stage) if file.startswith(own)} - {"stages/__main__.py"}
+    nodes = [node for file in files for node in ast.walk(_tree(file))]
     # params.a.b holds params.a as a node of its own.
     parts = [node.value for node in nodes if isinstance(node, ast.Attribute)]
     for node in nodes:
