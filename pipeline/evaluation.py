@@ -64,15 +64,16 @@ def autoencoder_metrics(
     seed: int,
 ) -> dict[str, Any]:
     """The metrics of an autoencoder: error on test images beside the size of the code behind it."""
-    errors = reconstruction_errors(dataset.test_images, predict(model, dataset.test_images))
-    code_size = int(np.prod(models.encoder(model).output_shape[1:]))
+    codes, reconstructions = code_and_restore(models.coder(model), dataset.test_images)
+    errors = reconstruction_errors(dataset.test_images, reconstructions)
+    code_size = math.prod(codes.shape[1:])
     return {
         "train_loss": history[-1]["loss"],
         "test_bce": _mean(errors.bce),
         "test_mse": _mean(errors.mse),
         "test_psnr": _mean(errors.psnr),
         "test_ssim": _mean(errors.ssim),
-        "probe_accuracy": probe_accuracy(model, dataset, probe, seed),
+        "probe_accuracy": probe_accuracy(models.encoder(model), codes, dataset, probe, seed),
         "parameters": model.count_params(),
         "code_size": code_size,
         # Numbers in an image for each number in its code; below 1 the "code" is larger.
@@ -102,19 +103,20 @@ def reconstruction_errors(images: Images, reconstructions: Floats) -> Reconstruc
 
 
 def probe_accuracy(
-    autoencoder: keras.Model, dataset: Dataset, section: params.Training, seed: int
+    encoder: keras.Model,
+    test_codes: Floats,
+    dataset: Dataset,
+    section: params.Training,
+    seed: int,
 ) -> float:
-    """How well a linear classifier tells the classes from the codes alone, on test codes.
+    """How well a linear classifier tells the classes from the codes alone, on `test_codes`.
 
     The usual measure of a representation ("linear evaluation"): what a code keeps of the image
     but hides from a linear model does not count.
     """
-    encoder = models.encoder(autoencoder)
-    code_bytes = 4 * math.prod(encoder.output_shape[1:])
-    count = min(PROBE_CODES, PROBE_BYTES // code_bytes)
-    train = predict(encoder, dataset.train_images[:count])
-    test = predict(encoder, dataset.test_images)
-    train, test = train.reshape(len(train), -1), test.reshape(len(test), -1)
+    test = test_codes.reshape(len(test_codes), -1)
+    count = min(PROBE_CODES, PROBE_BYTES // test[:1].nbytes)
+    train = predict(encoder, dataset.train_images[:count]).reshape(-1, test.shape[1])
     classes = len(dataset.classes)
     probe = models.linear_probe(train.shape[1], classes)
     training.fit(
@@ -133,6 +135,12 @@ def predict(model: keras.Model, inputs: Images | Floats) -> Floats:
     """The model's output for each of `inputs`, float32 (n, ...)."""
     outputs: Floats = model.predict(inputs, batch_size=BATCH, verbose=0)
     return outputs
+
+
+def code_and_restore(coder: keras.Model, images: Images) -> tuple[Floats, Floats]:
+    """Code and reconstruction of each of `images`, by one pass through `models.coder`."""
+    codes, reconstructions = coder.predict(images, batch_size=BATCH, verbose=0)
+    return codes, reconstructions
 
 
 def _mean(values: Floats) -> float:

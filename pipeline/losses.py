@@ -15,7 +15,7 @@ def binary_crossentropy(targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
         while operation.type == "Reshape":
             operation = operation.inputs[0].op
         if operation.type == "Sigmoid":
-            return _from_logits(tf.reshape(operation.inputs[0], tf.shape(outputs)), targets)
+            return _from_logits(tf.reshape(operation.inputs[0], (-1, *outputs.shape[1:])), targets)
     return keras.losses.binary_crossentropy(targets, outputs)
 
 

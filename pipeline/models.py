@@ -65,6 +65,12 @@ def encoder(autoencoder: keras.Model) -> keras.Model:
     return keras.Model(autoencoder.input, autoencoder.get_layer(CODE).output, name="encoder")
 
 
+def coder(autoencoder: keras.Model) -> keras.Model:
+    """`autoencoder` with two outputs: codes and reconstructions."""
+    code = autoencoder.get_layer(CODE).output
+    return keras.Model(autoencoder.input, (code, autoencoder.output), name="coder")
+
+
 def linear_probe(code_size: int, classes: int) -> keras.Model:
     """Softmax regression: codes, float32 (n, code_size), to class probabilities."""
     codes = keras.Input((code_size,), name="codes")

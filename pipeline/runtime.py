@@ -1,10 +1,11 @@
 """What decides a result's bytes besides data, code and params: threads, instructions, seeds."""
 
+import gc
 import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +21,7 @@ UNWANTED = (
     *("TF_XLA_FLAGS", "XLA_FLAGS", "NPY_ENABLE_CPU_FEATURES"),
     *("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"),
 )
-UNUSED = ("pandas", "scipy", "sklearn")
+UNUSED = ("matplotlib", "pandas", "scipy", "sklearn")
 # absl's log lines: severity and date, then time, thread and source.
 CHATTER = re.compile(rb"WARNING: All log messages before absl|[IWE]\d{4} \d\d:\d\d:\d\d")
 
@@ -82,19 +83,26 @@ def allowed_features(runtime: params.Runtime) -> list[str]:
 
 
 @contextmanager
-def lean_import() -> Iterator[None]:
+def lean_import(*, used: Collection[str] = ()) -> Iterator[None]:
     """Import TensorFlow and Keras inside this: in half the time, and without their chatter.
 
-    Keras imports scikit-learn, SciPy and pandas where it finds them (MLflow brings them along) for
-    wrappers and readers that no stage uses: 3 s of 6.
+    Keras imports those of `UNUSED` where it finds them (MLflow brings most along) for wrappers and
+    readers that no stage uses: 3 s of 6. Another second goes into looking for garbage among the
+    million objects that are made, and there is none.
+
+    Args:
+        used: those of `UNUSED` that are to be imported after all.
     """
-    hidden = [module for module in UNUSED if module not in sys.modules]
+    hidden = [module for module in UNUSED if module not in {*sys.modules, *used}]
     for module in hidden:
         sys.modules[module] = None  # type: ignore[assignment]  # importing it fails, as documented
+    gc.disable()
     try:
         with _without_chatter():
             yield
     finally:
+        gc.freeze()  # what is there now stays, and need not be looked at while models are traced
+        gc.enable()
         for module in hidden:
             del sys.modules[module]
 

@@ -169,8 +169,9 @@ class _Trainer(keras.Model):
         return {name: float(value) for name, value in figures.items()}
 
     def _measure(self, loss: tf.Tensor, targets: tf.Tensor, outputs: tf.Tensor) -> None:
-        # Weighted by the batch, as Keras does it: the last one may be smaller.
-        self._loss_tracker.update_state(loss, sample_weight=tf.shape(outputs)[0])
+        # Weighted by the batch, as Keras does it: the last one may be smaller. By the size of the
+        # targets: a loss that is computed from the sigmoid's input leaves the outputs unneeded.
+        self._loss_tracker.update_state(loss, sample_weight=tf.shape(targets)[0])
         for metric in self.metrics:
             if metric is not self._loss_tracker:
                 metric.update_state(targets, outputs)

@@ -16,7 +16,7 @@ def main(stage: str) -> None:
     with errors.reported():
         params = load_params(layout.PARAMS)
         runtime.pin(params.runtime)
-        with runtime.lean_import():
+        with runtime.lean_import(used=("matplotlib",) if stage == "visualize" else ()):
             module = importlib.import_module(f"stages.{stage}")
         module.main(params)
 

@@ -36,33 +36,37 @@ def main(params: Params) -> None:
             test_images, test_labels, probabilities, names
         )
 
-        autoencoders = {"dense": _model("train_dense_ae"), "convolutional": _model("train_conv_ae")}
-        encoders = {name: models.encoder(model) for name, model in autoencoders.items()}
+        # Codes and reconstructions from one model each, which is traced once.
+        coders = {
+            "dense": models.coder(_model("train_dense_ae")),
+            "convolutional": models.coder(_model("train_conv_ae")),
+        }
 
         images = test_images[:EXAMPLES]
-        dense_code = evaluation.predict(encoders["dense"], images)
-        conv_code = evaluation.predict(encoders["convolutional"], images)
-        restored = {name: evaluation.predict(model, images) for name, model in autoencoders.items()}
-        figures["dense_ae_codes"] = digits.dense_codes(images, dense_code, restored["dense"])
-        figures["conv_ae_codes"] = digits.conv_codes(images, conv_code, restored["convolutional"])
-        figures["conv_ae_feature_maps"] = digits.feature_maps(images, conv_code)
+        code, restored = evaluation.code_and_restore(coders["dense"], images)
+        figures["dense_ae_codes"] = digits.dense_codes(images, code, restored)
+        code, restored = evaluation.code_and_restore(coders["convolutional"], images)
+        figures["conv_ae_codes"] = digits.conv_codes(images, code, restored)
+        figures["conv_ae_feature_maps"] = digits.feature_maps(images, code)
 
         # One test image of each class, of ten classes at most.
         chosen = np.unique(test_labels, return_index=True)[1][:10]
         images = test_images[chosen]
-        restored = {name: evaluation.predict(model, images) for name, model in autoencoders.items()}
+        reconstructions = {
+            name: evaluation.code_and_restore(coder, images)[1] for name, coder in coders.items()
+        }
         errors = {
             name: evaluation.reconstruction_errors(images, pixels).mse
-            for name, pixels in restored.items()
+            for name, pixels in reconstructions.items()
         }
         figures["comparison"] = digits.comparison(
-            images, names[test_labels[chosen]], restored, errors
+            images, names[test_labels[chosen]], reconstructions, errors
         )
 
         images = test_images[: section.map_images]
         planes = {
-            name: evaluation.principal_plane(evaluation.predict(encoder, images))
-            for name, encoder in encoders.items()
+            name: evaluation.principal_plane(evaluation.code_and_restore(coder, images)[0])
+            for name, coder in coders.items()
         }
         figures["code_map"] = codes.code_map(planes, test_labels[: section.map_images], names)
 

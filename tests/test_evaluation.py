@@ -125,7 +125,9 @@ def probe_accuracy(params: Params, bright: int) -> float:
         image[2 * label : 2 * label + 2] = bright
     dataset = Dataset(images, labels, images, labels, np.arange(4))
     model = models.dense_autoencoder(params.train_dense_ae, 8)
-    return evaluation.probe_accuracy(model, dataset, params.probe, params.seed)
+    encoder = models.encoder(model)
+    codes = evaluation.predict(encoder, dataset.test_images)
+    return evaluation.probe_accuracy(encoder, codes, dataset, params.probe, params.seed)
 
 
 def exact_plane(codes: Floats) -> tuple[Floats, Floats]:
