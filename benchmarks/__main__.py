@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import epochs as epochs_part
-from benchmarks import machine, peak, processes, report, scale, sizes, whole
+from benchmarks import machine, peak, processes, report, scale, sizes, streaming, whole
 from pipeline import artifacts, errors
 from pipeline.errors import TrainingError
 
-PARTS = ("peak", "epochs", "pipeline", "scale")
+PARTS = ("peak", "epochs", "pipeline", "streaming", "scale")
 OUTPUT, README = Path("benchmarks"), Path("README.md")
 LOUD = 0.1  # cores; as much work beside a measurement is worth a warning
 
@@ -90,6 +90,8 @@ def _measured(
             return epochs_part.measure(size, peers_python, earlier["peak"]["one_core"])
         case "pipeline":
             return whole.measure(size)
+        case "streaming":
+            return streaming.measure(size)
         case _:
             return scale.measure(size)
 

@@ -26,6 +26,8 @@ def markdown(results: Row) -> str:
         tables.append(_table(_epochs(parts["epochs"])))
     if "pipeline" in parts:
         tables.append(_table(_commands(parts["pipeline"])))
+    if "streaming" in parts:
+        tables.append(_table(_streaming(parts["streaming"])))
     if "scale" in parts:
         tables.append(_table(_scale(parts["scale"]["stages"])))
     return "\n\n".join([*tables, _machine(results)])
@@ -91,6 +93,18 @@ def _commands(part: Row) -> Iterator[tuple[str, ...]]:
             _spread(figures["seconds"]),
             _spread(figures["core_seconds"]),
             f"{figures['peak_mib']:,.0f} MiB",
+        )
+
+
+def _streaming(part: Row) -> Iterator[tuple[str, ...]]:
+    images, budget = part["images"], part["budget_mib"]
+    yield f"an epoch of {images:,} images", "from memory", f"{budget} MiB at a time", "its speed"
+    for model, figures in part["models"].items():
+        yield (
+            f"`{model}`",
+            f"{_spread(figures['from_memory'])} s",
+            f"{_spread(figures['streamed'])} s",
+            _spread(figures["speed_ratio"]),
         )
 
 

@@ -17,6 +17,7 @@ class Sizes:
             order follow from other random numbers. By 2.3 % after 3 epochs of all images; by 36 %
             after 39 batches.
         matrix: side of the matrices of the peak.
+        streamed: training images, more than a chunk of them, that are read from a file.
         scale: numbers of training images.
     """
 
@@ -27,6 +28,7 @@ class Sizes:
     full_epochs: int | None
     tolerance: float
     matrix: int
+    streamed: int
     scale: tuple[int, ...]
 
 
@@ -38,6 +40,7 @@ FULL = Sizes(
     full_epochs=None,
     tolerance=0.05,
     matrix=1024,
+    streamed=60_000,
     scale=(10_000, 60_000, 250_000, 1_000_000),
 )
 QUICK = Sizes(
@@ -48,5 +51,6 @@ QUICK = Sizes(
     full_epochs=1,
     tolerance=0.5,
     matrix=256,
+    streamed=400,
     scale=(400, 800),
 )

@@ -60,6 +60,17 @@ def results() -> dict[str, Any]:
             "peak": {"one_core": 70.0},
             "epochs": {"models": {"conv_ae": {"variants": variants}}},
             "pipeline": {"commands": {"make repro, cold": command | {"peak_mib": 512.0}}},
+            "streaming": {
+                "images": 60_000,
+                "budget_mib": 16,
+                "models": {
+                    "conv_ae": {
+                        "from_memory": spread.spread([9.0]),
+                        "streamed": spread.spread([10.0]),
+                        "speed_ratio": spread.ratios([9.0], [10.0]),
+                    }
+                },
+            },
             "scale": {
                 "stages": [
                     {"stage": stage, "images": count, "seconds": count / 100, "peak_mib": 99.0}
@@ -147,6 +158,7 @@ def test_a_peer_is_shown_at_its_best_of_each(results: dict[str, Any]) -> None:
     assert "| `conv_ae` | this pipeline | 1.00 | 1.00 | 50% | 1.00 | 1 | 0.0634 |" in tables
     assert "PyTorch" not in tables
     assert "| 10,000 | 100.0 s, 99 MiB | 100.0 s, 99 MiB |" in tables
+    assert "| `conv_ae` | 9.00 s | 10.0 s | 0.90 |" in tables
     assert "60.0–64.0" in tables  # noqa: RUF001 - a range
     assert tables.endswith("with A Library 1.0, Python 3.11.7, TensorFlow 2.21.0.")
 
@@ -220,6 +232,14 @@ def test_the_whole_pipeline_is_measured(tmp_path: Path) -> None:
     assert len(commands) == 9
     assert all(figures["seconds"]["min"] > 0 for figures in commands.values())
     assert "| make repro, cold |" in printed
+
+
+@pytest.mark.exhaustive
+def test_streaming_is_measured(tmp_path: Path) -> None:
+    benchmarks("streaming", "--quick", "--output", tmp_path)
+    models = json.loads((tmp_path / "results.json").read_text())["parts"]["streaming"]["models"]
+    assert set(models) == {"classifier", "dense_ae", "conv_ae"}
+    assert all(figures["speed_ratio"]["min"] > 0 for figures in models.values())
 
 
 @pytest.mark.exhaustive

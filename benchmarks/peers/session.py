@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,13 +15,19 @@ MODELS = ("classifier", "dense_ae", "conv_ae")
 
 
 def arguments() -> argparse.Namespace:
-    """MODEL, --data, --epochs and --held-out."""
+    """MODEL, --data, --epochs, --held-out and --memory-budget."""
     parser = argparse.ArgumentParser(description="Train one model; print its figures as JSON.")
     parser.add_argument("model", choices=MODELS)
     parser.add_argument("--data", required=True, type=Path, help="folder that `tiles` wrote")
     parser.add_argument("--epochs", type=int, required=True)
     parser.add_argument(
         "--held-out", action="store_true", help="measure on images held out, if the peer does"
+    )
+    parser.add_argument(
+        "--memory-budget",
+        type=float,
+        default=math.inf,
+        help="MiB of images read at a time, if the peer can",
     )
     return parser.parse_args()
 

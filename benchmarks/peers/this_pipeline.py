@@ -1,5 +1,7 @@
 """This pipeline: the function that the stages call, with the stages' pins and one thread."""
 
+import math
+
 from benchmarks.peers import session
 from pipeline import layout, runtime
 from pipeline.params import Training, load_params
@@ -14,12 +16,15 @@ def main() -> None:
     runtime.pin(params.runtime)
     with runtime.lean_import():
         import keras
+        import numpy as np
 
         from benchmarks.arithmetic import multiply_adds
         from pipeline import models, subpixel, training
     runtime.start_tensorflow(params.seed, params.runtime)
 
     images, labels = session.load(options.data)
+    if math.isfinite(options.memory_budget):
+        images = np.memmap(options.data / "images.idx", np.uint8, "r", 16, images.shape)
     objective = training.reconstruction()
     section: Training
     match options.model:
@@ -43,6 +48,7 @@ def main() -> None:
         objective=objective,
         section=section.model_copy(update={"epochs": options.epochs}),
         seed=params.seed,
+        memory_budget=options.memory_budget,
         on_epoch=[lambda row: clock.epoch(row["loss"])],
     )
     clock.report(
