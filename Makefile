@@ -44,7 +44,7 @@ lint: .venv/.complete  ## check format, style and types
 lock: .venv/.complete  ## renew requirements.lock from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
 	    --generate-hashes --no-header --no-annotate --no-emit-index-url --upgrade \
-	    --group dev pyproject.toml --output-file requirements.lock
+	    --all-extras --group dev pyproject.toml --output-file requirements.lock
 
 # Bytecode is compiled here, once: TensorFlow then imports in 6 s instead of 13.
 .venv/.complete: requirements.lock
