@@ -7,6 +7,7 @@ from pathlib import Path
 # `dvc exp run --temp` and queued experiments run in copies of the repository below this folder.
 TEMPORARY = "/.dvc/tmp/exps/"
 SQLITE = "sqlite:///"
+DATABASES = ("postgresql", "mysql", "mssql")  # the others that MLflow keeps runs in
 
 
 def root() -> Path:
@@ -25,9 +26,16 @@ def database(uri: str) -> Path | None:
 
 
 def artifacts(uri: str) -> str | None:
-    """Where a new experiment keeps its files: beside a SQLite store; a server has its own place."""
-    file = database(uri)
-    return (file.resolve().parent / "mlartifacts").as_uri() if file else None
+    """Where a new experiment keeps its files; None on a server, which has its own place.
+
+    That is beside a SQLite store. A database without a server gets the folder of the default store,
+    where MLflow's own choice would be the working directory: that of a temporary experiment.
+    """
+    if file := database(uri):
+        return (file.resolve().parent / "mlartifacts").as_uri()
+    if uri.startswith(DATABASES):
+        return (root() / "mlartifacts").as_uri()
+    return None
 
 
 def redacted(text: str) -> str:

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from mlflow import MlflowClient
 from mlflow.entities import Experiment, Run
 from mlflow.exceptions import MlflowException
+from sqlalchemy import create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.errors import TrackingError
@@ -43,6 +44,9 @@ class Store:
         file = address.database(self.uri)
         if not make and file and not file.exists():
             raise TrackingError(f"{file}: found no runs, expected some; {MAKES_RUNS}")
+        if self.uri.startswith(address.DATABASES):
+            # One try tells what is wrong; MLflow makes ten of them first, over 100 s.
+            create_engine(self.uri).connect().close()
         with _alone(self.uri):
             self.client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
             self.experiment_id = self._experiment(make=make).experiment_id

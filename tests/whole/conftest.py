@@ -120,10 +120,16 @@ def copied(repository: Repository, target: Path) -> Repository:
 
 
 class Server:
-    """A real MLflow server on a loopback port, with a store of its own in `folder`."""
+    """A real MLflow server on a loopback port, with its files in `folder`.
 
-    def __init__(self, folder: Path) -> None:
+    Attributes:
+        store: the database that it keeps runs in; a file in `folder` unless another is given.
+    """
+
+    def __init__(self, folder: Path, store: str = "", **variables: str) -> None:
         self.folder = folder
+        self.store = store or f"sqlite:///{folder / 'mlflow.db'}"
+        self.variables = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"} | variables  # 8 processes
         self.port = free_port()
         self.uri = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
@@ -138,12 +144,12 @@ class Server:
         if self.process:
             return
         command = ["mlflow", "server", "--workers", "1", "--host", "127.0.0.1"]
-        store = ("--backend-store-uri", f"sqlite:///{self.folder / 'mlflow.db'}")
+        store = ("--backend-store-uri", self.store)
         files = ("--artifacts-destination", os.fspath(self.folder / "artifacts"))
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", *command, "--port", str(self.port), *store, *files],
-                env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},  # 8 processes
+                env=os.environ | self.variables,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # a process group, which gets every signal

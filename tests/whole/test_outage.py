@@ -1,8 +1,6 @@
 """Whatever the MLflow store does, a stage makes its outs; `track` then makes its one run."""
 
-import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,16 +17,22 @@ from typing import Self
 import mlflow
 import psutil
 import pytest
-from mlflow.entities import Run
 
-from pipeline import artifacts, layout, lock
+from pipeline import layout, lock
 from tests.whole.conftest import Repository, Server, copied, free_port, until, with_epochs
+from tests.whole.tracked import (
+    TRACKED,
+    assert_complete,
+    assert_same_outs,
+    forget,
+    runs,
+    track,
+)
 
 pytestmark = pytest.mark.slow
 
 STAGE = "train_classifier"
 EPOCHS = 60  # long enough for something to happen meanwhile
-TRACKED = (*layout.TRAININGS, "visualize")
 UNTRACKED = "warning: not in MLflow: "
 # A stage that has written its outs waits at most 5 s for a store that does not answer. It then has
 # to end, on a machine that may be doing other things.
@@ -51,22 +55,6 @@ def clone(long: Repository, tmp_path: Path) -> Repository:
     clone = copied(long, tmp_path / "clone")
     forget(clone, STAGE)
     return clone
-
-
-def forget(repository: Repository, *stages: str) -> None:
-    """Remove the outs of `stages`, and what DVC could bring them back from."""
-    shutil.rmtree(repository.path / ".dvc/cache")
-    for stage in stages:
-        for out in lock.locked(stage, repository.path).outs:
-            path = repository.path / out
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-def assert_same_outs(repository: Repository, *stages: str) -> None:
-    """The outs are those that dvc.lock names, byte for byte."""
-    for stage in stages:
-        outs = lock.locked(stage, repository.path).outs
-        assert lock.hashes(outs, repository.path) == outs
 
 
 class Stage:
@@ -145,15 +133,6 @@ class Stage:
         return line
 
 
-def runs(client: mlflow.MlflowClient, fingerprint: str) -> list[Run]:
-    """All that are there with this fingerprint, complete or not."""
-    experiment = client.get_experiment_by_name("autoencoders")
-    if not experiment:
-        return []
-    tagged = f"tags.`dvc.fingerprint` = '{fingerprint}'"
-    return list(client.search_runs([experiment.experiment_id], filter_string=tagged))
-
-
 @contextmanager
 def live(client: mlflow.MlflowClient, stage: Stage) -> Iterator[None]:
     """The stage is held in mid-training, with an epoch in the store."""
@@ -164,64 +143,6 @@ def live(client: mlflow.MlflowClient, stage: Stage) -> Iterator[None]:
             "an epoch is in the store",
         )
         yield
-
-
-def assert_complete(
-    client: mlflow.MlflowClient, repository: Repository, *stages: str, folder: Path
-) -> None:
-    """Each of `stages` has one run, with all that the files say, and nothing is left beside it."""
-    for stage in stages:
-        state = lock.locked(stage, repository.path)
-        (run,) = runs(client, state.fingerprint)
-        assert run.info.status == "FINISHED"
-        assert run.data.params
-        for path, md5 in state.deps.items():
-            assert run.data.tags[f"dvc.dep.{path}"] == md5
-        for path, md5 in state.outs.items():
-            assert run.data.tags[f"dvc.out.{path}"] == md5
-        if stage in layout.TRAININGS:
-            _assert_training_complete(client, repository, stage, run, folder)
-        else:
-            figures = {path.name for path in (repository.path / layout.FIGURES).iterdir()}
-            logged = client.list_artifacts(run.info.run_id, "figures")
-            assert {Path(file.path).name for file in logged} == figures
-
-
-def _assert_training_complete(
-    client: mlflow.MlflowClient, repository: Repository, stage: str, run: Run, folder: Path
-) -> None:
-    history = artifacts.read_history(repository.path / layout.history(stage))
-    for name in history[0].keys() - {"epoch"}:
-        points = client.get_metric_history(run.info.run_id, name)
-        logged = sorted((point.step, point.value) for point in points)
-        assert logged == [(row["epoch"], row[name]) for row in history]
-    for name, value in json.loads((repository.path / layout.metrics(stage)).read_text()).items():
-        if value is not None:
-            assert run.data.metrics[name] == pytest.approx(value)
-    assert run.inputs
-    assert len(run.inputs.dataset_inputs) == 2
-    written = {path(stage).name for path in (layout.structure, layout.history, layout.metrics)}
-    assert {file.path for file in client.list_artifacts(run.info.run_id)} == written
-
-    assert run.outputs
-    (output,) = run.outputs.model_outputs
-    file = layout.model(stage)
-    models = client.search_logged_models(
-        [run.info.experiment_id], filter_string=f"name = '{file.stem}'"
-    )
-    assert [model.model_id for model in models] == [output.model_id]
-    assert str(models[0].status) == "READY"
-    loaded = mlflow.artifacts.download_artifacts(
-        artifact_uri=f"{models[0].artifact_location}/artifacts/{file.name}",
-        tracking_uri=client.tracking_uri,
-        dst_path=os.fspath(folder),
-    )
-    assert Path(loaded).read_bytes() == (repository.path / file).read_bytes()
-
-
-def track(repository: Repository, uri: str, code: int = 0, **variables: str) -> str:
-    variables |= {"MLFLOW_TRACKING_URI": uri}
-    return repository.python("-m", "pipeline", "track", code=code, **variables)
 
 
 def assert_made_up(repository: Repository, server: Server, *, folder: Path) -> None:
@@ -489,7 +410,8 @@ def test_track_without_a_server_says_so_in_one_line_without_the_password(
 @pytest.mark.parametrize(
     ("store", "reason"),
     [
-        ("postgresql://user:secret@127.0.0.1:1/runs", "No module named 'psycopg'"),
+        ("postgresql://user:secret@127.0.0.1:1/runs", "Connection refused"),
+        ("mysql://user:secret@127.0.0.1:1/runs", "No module named 'MySQLdb'"),
         ("sqlite:///{folder}/file.db", "file is not a database"),
         ("nonsense://user:secret@127.0.0.1/", "nonsense"),
     ],
