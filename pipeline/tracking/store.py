@@ -103,8 +103,10 @@ class Store:
 
 
 def _first_finished(runs: list[Run]) -> Run | None:
+    # By when they were finished, not begun: whoever looked while one was still running has kept the
+    # other, and two processes must not each delete what the other keeps.
     finished = [run for run in runs if run.info.status == "FINISHED"]
-    return min(finished, key=lambda run: (run.info.start_time, run.info.run_id), default=None)
+    return min(finished, key=lambda run: (run.info.end_time, run.info.run_id), default=None)
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """Make the runs that dvc.lock has results for and the store does not."""
 
+from mlflow.exceptions import MlflowException
+
 from pipeline import lock
 from pipeline.errors import LockError
 from pipeline.tracking import runs
@@ -21,9 +23,18 @@ def main() -> None:
                 print(f"{stage}: tracked")
             else:
                 _check_outs(state)
-                runs.complete(store, runs.begin(store, state), state, alive=lambda: None)
+                _make_run(store, state)
                 print(f"{stage}: run made")
             store.keep_one(state.fingerprint, running=True)
+
+
+def _make_run(store: Store, state: lock.StageState) -> None:
+    try:
+        runs.complete(store, runs.begin(store, state), state, alive=lambda: None)
+    except MlflowException:
+        # `track` in another clone may have been first, and have removed this run as superfluous.
+        if not store.finished(state.fingerprint):
+            raise
 
 
 def _check_outs(state: lock.StageState) -> None:

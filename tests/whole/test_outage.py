@@ -357,18 +357,11 @@ def test_a_store_that_never_says_anything_of_use_holds_no_stage_up(
     assert_same_outs(clone, stage)
 
 
-@pytest.mark.exhaustive
-@pytest.mark.parametrize("kind", ["a database file", "a server"])
-def test_two_clones_that_train_at_once_share_one_run_a_stage(
-    repository: Repository, server: Server, tmp_path: Path, kind: str
-) -> None:
-    uri = server.uri if kind == "a server" else f"sqlite:///{tmp_path / 'store/mlflow.db'}"
-    clones = [copied(repository, tmp_path / name) for name in ("one", "other")]
-    for clone in clones:
-        forget(clone, *layout.STAGES)
+def at_once(command: str, clones: list[Repository], uri: str) -> list[str]:
+    """What `python -m pipeline COMMAND` prints in each of `clones`, at the same time."""
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "pipeline", "repro"],
+            [sys.executable, "-m", "pipeline", command],
             cwd=clone.path,
             env=clone.environment() | {"MLFLOW_TRACKING_URI": uri},
             stdout=subprocess.PIPE,
@@ -378,8 +371,29 @@ def test_two_clones_that_train_at_once_share_one_run_a_stage(
         for clone in clones
     ]
     outputs = [process.communicate()[0] for process in processes]
-    for clone, process, printed in zip(clones, processes, outputs, strict=True):
-        assert process.returncode == 0, printed
+    assert [process.returncode for process in processes] == [0] * len(clones), outputs
+    return outputs
+
+
+@pytest.mark.exhaustive
+def test_two_clones_that_track_at_once_share_one_run_a_stage(
+    repository: Repository, server: Server, tmp_path: Path
+) -> None:
+    clones = [copied(repository, tmp_path / name) for name in ("one", "other")]
+    at_once("track", clones, server.uri)
+    assert_complete(server.client, clones[0], *TRACKED, folder=tmp_path)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("kind", ["a database file", "a server"])
+def test_two_clones_that_train_at_once_share_one_run_a_stage(
+    repository: Repository, server: Server, tmp_path: Path, kind: str
+) -> None:
+    uri = server.uri if kind == "a server" else f"sqlite:///{tmp_path / 'store/mlflow.db'}"
+    clones = [copied(repository, tmp_path / name) for name in ("one", "other")]
+    for clone in clones:
+        forget(clone, *layout.STAGES)
+    for clone, printed in zip(clones, at_once("repro", clones, uri), strict=True):
         assert "warning" not in printed
         assert "database is locked" not in printed
         assert_same_outs(clone, *layout.STAGES)
