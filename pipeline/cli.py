@@ -55,6 +55,14 @@ def main(arguments: list[str] | None = None) -> None:
                 from pipeline.tracking import serve as serving
 
                 serving.main(stage=options.stage, host=options.host, port=options.port)
+            case "sweep":
+                from pipeline.sweeps import sweep as sweeping
+
+                sweeping.main(file=options.file, resume=options.resume, apply=options.apply)
+            case "crossval":
+                from pipeline.sweeps import crossval as validation
+
+                validation.main(stage=options.stage, folds=options.folds)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -104,7 +112,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     serve.add_argument("--port", type=int, default=5001, help="port to listen on (%(default)s)")
+    sweep = commands.add_parser("sweep", help="train over a search space, on one machine or many")
+    sweep.add_argument(
+        "file", type=Path, nargs="?", default=layout.SWEEP_FILE, help="what to try (%(default)s)"
+    )
+    sweep.add_argument("--resume", action="store_true", help="go on with an interrupted sweep")
+    sweep.add_argument("--apply", action="store_true", help="write the best params to params.yaml")
+    crossval = commands.add_parser("crossval", help="measure a training on each part of its images")
+    crossval.add_argument("--stage", choices=layout.TRAININGS, required=True, help="which")
+    crossval.add_argument("--folds", type=_folds, default=5, metavar="K", help="(%(default)s)")
     return parser
+
+
+def _folds(text: str) -> int:
+    if (count := _count(text)) < 2:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected 2 or more")
+    return count
 
 
 def _count(text: str) -> int:

@@ -12,7 +12,7 @@ class UserError(Exception):
 
 
 class ParamsError(UserError):
-    """params.yaml holds a key or a value that no stage can work with."""
+    """params.yaml, or a sweep file, holds a key or a value that no stage can work with."""
 
 
 class FileError(UserError):
@@ -40,6 +40,10 @@ class StorageError(FileError):
 
 class TrainingError(UserError):
     """A training went where no result can come from."""
+
+
+class SweepError(UserError):
+    """Trainings can't be spread over cores and machines, or none of them came to a result."""
 
 
 class LockError(UserError):

@@ -7,6 +7,9 @@ PIPELINE = Path("dvc.yaml")
 LOCK = Path("dvc.lock")
 ENVIRONMENT = Path("environment.json")
 CHECKPOINTS = Path(".checkpoints")  # of trainings that have not ended; no out, and not in git
+SWEEPS = Path(".sweeps")  # the trials of sweeps, ended or interrupted; likewise
+CROSSVAL = Path("data/crossval")  # likewise: no stage holds it against code and data
+SWEEP_FILE = Path("sweep.yaml")
 PREPARED = Path("data/prepared")
 FIGURES = Path("data/figures")
 

@@ -1,8 +1,10 @@
 """What params.yaml may hold: its sections, their types and ranges, checked before any work."""
 
+import copy
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
@@ -147,29 +149,61 @@ class Params(Section):
     promotion: Promotion
 
 
+Model = TypeVar("Model", bound=Section)
+
+
 def load_params(path: Path) -> Params:
     """Read and check `path`.
 
     Raises:
         ParamsError: one line for each unknown key, missing key, wrong type or value out of range.
     """
+    return checked(Params, read(path), str(path))
+
+
+def read(path: Path) -> Any:
+    """The content of a YAML file.
+
+    Raises:
+        ParamsError: it is missing, or no YAML.
+    """
     try:
-        document = YAML(typ="safe").load(path)
+        return YAML(typ="safe").load(path)
     except (OSError, UnicodeDecodeError) as error:
         raise ParamsError(f"{path}: {error}") from None
     except (YAMLError, ValueError, LookupError, RecursionError) as error:
         raise ParamsError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def checked(model: type[Model], document: Any, source: str) -> Model:
+    """What `document`, which came from `source`, says of `model`.
+
+    Raises:
+        ParamsError: as `load_params` does, each line with `source` before it.
+    """
     try:
-        return Params.model_validate(document)
+        return model.model_validate(document)
     except ValidationError as error:
         details = error.errors()
         # A misspelt key is also a missing one; the misspelling is what the user wants to hear of.
         unknown = [detail for detail in details if detail["type"] == "extra_forbidden"]
-        lines = [f"{path}: {_describe(detail)}" for detail in unknown or details]
+        lines = [f"{source}: {_describe(model, detail)}" for detail in unknown or details]
         raise ParamsError("\n".join(lines)) from None
 
 
-def _describe(error: ErrorDetails) -> str:
+def with_values(document: Mapping[str, Any], point: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of params.yaml with these values at their keys."""
+    changed = copy.deepcopy(dict(document))
+    for key, value in point.items():
+        *sections, name = key.split(".")
+        inner = changed
+        for section in sections:
+            inner = inner[section]
+        inner[name] = value
+    return changed
+
+
+def _describe(model: type[BaseModel], error: ErrorDetails) -> str:
     location = [str(part) for part in error["loc"]]
     # Pydantic adds the optimizer's name to the location: train_classifier.optimizer.sgd.momentum.
     path = [
@@ -180,7 +214,9 @@ def _describe(error: ErrorDetails) -> str:
     key = ".".join(path) or "(whole file)"
     match error["type"]:
         case "extra_forbidden":
-            nearest = difflib.get_close_matches(path[-1], _known_keys(location), n=1, cutoff=0)
+            nearest = difflib.get_close_matches(
+                path[-1], _known_keys(model, location), n=1, cutoff=0
+            )
             return f"{key}: unknown key; did you mean '{nearest[0]}'?"
         case "missing":
             return f"{key}: missing; every knob is set in this file"
@@ -189,16 +225,20 @@ def _describe(error: ErrorDetails) -> str:
         case "union_tag_not_found" | "union_tag_invalid":
             found = error["input"].get("name")
             return f"{key}.name: found {found!r}, expected one of {', '.join(OPTIMIZERS)}"
+        case "value_error":
+            return f"{key}: {error['ctx']['error']}"
         case _:
             expected = error["msg"].removeprefix("Input should be ")
             return f"{key}: found {error['input']!r}, expected {expected}"
 
 
-def _known_keys(location: list[str]) -> list[str]:
-    section: type[BaseModel] = Params
+def _known_keys(model: type[BaseModel], location: list[str]) -> list[str]:
+    section: Any = model
     for part in location[:-1]:
         if part in OPTIMIZERS:
             section = OPTIMIZERS[part]
         elif part != "optimizer":
-            section = cast("type[BaseModel]", section.model_fields[part].annotation)
+            # The keys of a dict are the file's own; what is known is below them.
+            within = get_args(section)
+            section = within[1] if within else section.model_fields[part].annotation
     return list(section.model_fields)

@@ -99,12 +99,13 @@ def final_metrics(stage: str, metrics: Mapping[str, float]) -> dict[str, float]:
     """Those of `metrics` that data/metrics has for `stage`, in its order."""
     return {
         name: int(metrics[name]) if name in COUNTS else metrics[name]
-        for name in _names(stage)
+        for name in metric_names(stage)
         if name in metrics
     }
 
 
-def _names(stage: str) -> tuple[str, ...]:
+def metric_names(stage: str) -> tuple[str, ...]:
+    """Those that data/metrics has for `stage`."""
     return next(names for ending, names in METRICS.items() if stage.endswith(ending))
 
 
@@ -116,7 +117,9 @@ def _kinds(runs: Sequence[TrackedRun]) -> Iterator[list[TrackedRun]]:
 
 
 def _rows(runs: Sequence[TrackedRun], best: str, other: str) -> Iterator[tuple[str, ...]]:
-    metrics = [name for name in _names(runs[0].stage) if any(name in run.metrics for run in runs)]
+    metrics = [
+        name for name in metric_names(runs[0].stage) if any(name in run.metrics for run in runs)
+    ]
     # What is a metric too, as `epochs` is, has its column already.
     params = [name for name in _differing(run.params for run in runs) if name not in metrics]
     winners = _best(runs)

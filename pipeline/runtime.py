@@ -58,6 +58,17 @@ def pin(runtime: params.Runtime) -> None:
     """
     if "numpy" in sys.modules or "tensorflow" in sys.modules:
         raise RuntimeError("pin() must come before NumPy and TensorFlow are imported")
+    confirm(runtime)
+
+
+def confirm(runtime: params.Runtime) -> None:
+    """Set `pins` in a process that was started with them, as a worker of a cluster is.
+
+    What NumPy reads of them has been read; what others have added since is dropped.
+
+    Raises:
+        MachineError: this CPU lacks what the pins ask for.
+    """
     missing = [name for name in REQUIRED if name not in cpu_features()]
     if runtime.cpu_isa == "avx2" and missing:
         raise MachineError(

@@ -21,7 +21,5 @@ def run(stage: str, train: Activity, params: Params, epochs: int) -> None:
             on_model=lambda model: print(artifacts.structure(model)),
             on_epoch=[reporter(epochs), live.log_epoch],
         )
-        artifacts.write_model(layout.model(stage), trained.model)
-        artifacts.write_history(layout.history(stage), trained.history)
-        artifacts.write_metrics(layout.metrics(stage), trained.metrics)
+        trained.write(stage)
         live.complete()

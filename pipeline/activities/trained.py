@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import keras
 
+from pipeline import artifacts, layout
 from pipeline.artifacts import Row
 from pipeline.checkpoints import Checkpoint
 from pipeline.datasets import Dataset
@@ -28,6 +30,12 @@ class Trained:
     model: keras.Model
     history: list[Row]
     metrics: dict[str, Any]
+
+    def write(self, stage: str, root: Path = Path()) -> None:
+        """Write the files that `stage` leaves, below `root`."""
+        artifacts.write_model(root / layout.model(stage), self.model)
+        artifacts.write_history(root / layout.history(stage), self.history)
+        artifacts.write_metrics(root / layout.metrics(stage), self.metrics)
 
 
 class Activity(Protocol):

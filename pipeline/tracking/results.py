@@ -13,18 +13,7 @@ from pipeline.tracking.store import Store
 
 def finished_runs(store: Store) -> Iterator[Run]:
     """Every finished run, newest first."""
-    token = None
-    while True:
-        page = store.client.search_runs(
-            [store.experiment_id],
-            filter_string="attributes.status = 'FINISHED'",
-            order_by=["attributes.start_time DESC"],
-            page_token=token,
-        )
-        yield from page
-        token = page.token
-        if not token:
-            return
+    return store.search("attributes.status = 'FINISHED'")
 
 
 def tracked(run: Run) -> TrackedRun:

@@ -40,7 +40,7 @@ def begin(store: Store, state: StageState) -> Run:
     tags = {
         "dvc.stage": state.name,
         "dvc.fingerprint": state.fingerprint,
-        **_source_tags(state.cmd),
+        **source_tags(state.cmd),
     }
     return store.client.create_run(store.experiment_id, run_name=state.name, tags=tags)
 
@@ -79,7 +79,7 @@ def complete(store: Store, run: Run, state: StageState, alive: SignOfLife) -> No
     }
     tags = [RunTag(key, value) for key, value in hashes.items()]
     tags.append(RunTag(NOTE, _description(state)))
-    params = [Param(key, str(value)) for key, value in _flat(state).items()]
+    params = [Param(key, str(value)) for key, value in flat_params(state).items()]
     client.log_batch(run_id, params=params, tags=tags)
     alive()
     if state.name in layout.TRAININGS:
@@ -131,7 +131,7 @@ def _dataset(state: StageState, part: str) -> DatasetInput:
     return DatasetInput(Dataset(**described.to_dict()), [InputTag("mlflow.data.context", context)])
 
 
-def _flat(state: StageState) -> dict[str, Any]:
+def flat_params(state: StageState) -> dict[str, Any]:
     """Params by short names: the stage's own section without its name, so that runs line up."""
     return {
         name: leaf
@@ -140,7 +140,9 @@ def _flat(state: StageState) -> dict[str, Any]:
     }
 
 
-def _source_tags(cmd: str) -> dict[str, str]:
+def source_tags(cmd: str) -> dict[str, str]:
+    """Where a run's code is, and what was called."""
+
     def git(*arguments: str) -> str:
         done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
         return done.stdout.strip()

@@ -80,11 +80,23 @@ class Store:
                 self.client.delete_logged_model(model.model_id)
             self.client.delete_run(run.info.run_id)
 
+    def search(self, condition: str) -> Iterator[Run]:
+        """Every run that fulfils `condition`, newest first."""
+        token = None
+        while True:
+            page = self.client.search_runs(
+                [self.experiment_id],
+                filter_string=condition,
+                order_by=["attributes.start_time DESC"],
+                page_token=token,
+            )
+            yield from page
+            token = page.token
+            if not token:
+                return
+
     def _runs(self, fingerprint: str) -> list[Run]:
-        found = self.client.search_runs(
-            [self.experiment_id], filter_string=f"tags.`dvc.fingerprint` = '{fingerprint}'"
-        )
-        return list(found)
+        return list(self.search(f"tags.`dvc.fingerprint` = '{fingerprint}'"))
 
     def _experiment(self, *, make: bool) -> Experiment:
         if found := self.client.get_experiment_by_name(EXPERIMENT):
