@@ -4,7 +4,7 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help repro verify test lint lock track ui compare promote serve bench
+.PHONY: help repro verify test lint lock track ui compare promote serve bench sweep
 
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ promote: .venv/.complete  ## make the models of dvc.lock champions if they are b
 
 serve: .venv/.complete  ## serve the champion classifier over HTTP on this machine
 	@$(BIN)/python -m pipeline serve
+
+sweep: .venv/.complete  ## run the trials of sweep.yaml, on this machine or at RAY_ADDRESS
+	@$(BIN)/python -m pipeline sweep
 
 bench: .venv/.complete  ## measure beside plain Keras, and beside what PEERS_PYTHON=... has
 	@$(BIN)/python -m benchmarks $(if $(PEERS_PYTHON),--peers-python $(PEERS_PYTHON))

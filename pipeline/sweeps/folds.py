@@ -22,7 +22,7 @@ def fold_of(labels: Labels, count: int, seed: int) -> npt.NDArray[np.int64]:
 
 
 def dataset(whole: Dataset, count: int, fold: int, seed: int) -> Dataset:
-    """The training part of `whole` alone: what `fold` holds out, to measure on, and the rest."""
+    """The training images of `whole`: those that `fold` holds out to test on, the rest to train."""
     held_out = fold_of(whole.train_labels, count, seed) == fold
     return Dataset(
         whole.train_images[~held_out],

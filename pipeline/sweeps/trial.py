@@ -13,7 +13,7 @@ from ray import tune
 from pipeline import artifacts, environment, layout, lock, runtime
 from pipeline.artifacts import Row
 from pipeline.datasets import Dataset
-from pipeline.errors import SweepError
+from pipeline.errors import SweepError, UserError
 from pipeline.params import Params, checked, with_values
 from pipeline.sweeps import folds
 from pipeline.trials import Chosen, Status
@@ -67,7 +67,7 @@ def run(config: Mapping[str, Any], *, work: Work, dataset: Dataset) -> None:
         attempt.finish(config[POINT], dataset)
     except Exception as error:
         told = str(error).splitlines() or [""]
-        name = "" if isinstance(error, SweepError) else f"{type(error).__name__}: "
+        name = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
         attempt.report("failed", reason=f"{name}{told[0]}"[:300])
 
 

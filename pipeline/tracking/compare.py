@@ -5,6 +5,7 @@ from itertools import islice
 from pathlib import Path
 
 from mlflow.entities import Run
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from pipeline import artifacts, layout, run_table
 from pipeline.errors import TrackingError
@@ -12,6 +13,7 @@ from pipeline.figures import rate, style
 from pipeline.tracking import results
 from pipeline.tracking.store import Store, told
 
+TRIALS = ("sweep.", "crossval.")  # what tags of such runs begin with
 FORMS = {"text": run_table.as_text, "md": run_table.as_markdown, "json": run_table.as_json}
 
 
@@ -59,6 +61,9 @@ def main(
 
 def _passes(run: Run, stages: Collection[str], tags: dict[str, str]) -> bool:
     found = run.data.tags
+    # A trial is one of many, and shown only among its own: to who asks for a tag of them.
+    if MLFLOW_PARENT_RUN_ID in found and not any(key.startswith(TRIALS) for key in tags):
+        return False
     return found.get("dvc.stage") in stages and tags.items() <= found.items()
 
 
