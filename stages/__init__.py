@@ -1,1 +1,1 @@
-"""The five stages of dvc.yaml, one script each; each reads top to bottom like its activity."""
+"""The five stages of dvc.yaml, one script each; the trainings are in pipeline/activities."""

@@ -146,6 +146,12 @@ def test_only_tracking_imports_mlflow() -> None:
     assert {file for file in importing if not file.startswith("pipeline/tracking/")} == set()
 
 
+def test_only_sweeps_import_ray() -> None:
+    importing = {file for file in _pipeline_files() if {"ray", "optuna"} & set(_imported(file))}
+    assert importing
+    assert {file for file in importing if not file.startswith("pipeline/sweeps/")} == set()
+
+
 def test_imports_point_from_stages_to_pipeline_and_to_no_command_line() -> None:
     importers = {
         (file, name)
@@ -163,4 +169,4 @@ def test_prepare_and_the_command_line_import_nothing_heavy() -> None:
     )
     loaded = set(done.stdout.split())
     assert "numpy" in loaded
-    assert loaded.isdisjoint({"tensorflow", "keras", "mlflow", "matplotlib", "pandas"})
+    assert loaded.isdisjoint({"tensorflow", "keras", "mlflow", "matplotlib", "pandas", "ray"})

@@ -22,6 +22,8 @@ COMMANDS = [
     for line in block.splitlines()
 ]
 
+ELSEWHERE = ("make test", "make ui", "make serve", "make sweep")  # tested in modules of their own
+
 
 @pytest.fixture(scope="module")
 def clone(repository: Repository, tmp_path_factory: pytest.TempPathFactory) -> Repository:
@@ -31,7 +33,7 @@ def clone(repository: Repository, tmp_path_factory: pytest.TempPathFactory) -> R
 
 @pytest.mark.parametrize(
     "command",
-    [command for command in COMMANDS if command not in ("make test", "make ui", "make serve")],
+    [command for command in COMMANDS if command not in ELSEWHERE],
 )
 def test_a_command_of_the_readme_works(clone: Repository, command: str) -> None:
     printed = clone.run(*shlex.split(command))
@@ -40,7 +42,12 @@ def test_a_command_of_the_readme_works(clone: Repository, command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "runs"), [("make test", "-m pytest"), ("make serve", "-m pipeline serve")]
+    ("command", "runs"),
+    [
+        ("make test", "-m pytest"),
+        ("make serve", "-m pipeline serve"),
+        ("make sweep", "-m pipeline sweep"),
+    ],
 )
 def test_a_command_that_has_tests_of_its_own_is_the_one_that_they_run(
     repository: Repository, command: str, runs: str
