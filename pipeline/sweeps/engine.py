@@ -50,6 +50,11 @@ def cluster(settings: Runtime, dataset: Dataset) -> Iterator[None]:
         "logging_level": logging.ERROR,
         "log_to_driver": False,
     }
+    if address and "://" in address:
+        # Ray's client would run Tune, and with it what is kept of trials, on another machine.
+        raise SweepError(
+            f"RAY_ADDRESS: found {address}, expected HOST:PORT, of a node of a cluster"
+        )
     try:
         if address:
             ray.init(address, **common)

@@ -70,6 +70,7 @@ class TrialRuns:
     def __init__(self, group: Group) -> None:
         self.group = group
         self.store = Store()
+        self.source = runs.source_tags(group.cmd)
         self.logged: set[str] = set()
         known = list(self.store.search(f"tags.`{group.kind}.id` = '{group.id}'"))
         whole = [run for run in known if MLFLOW_PARENT_RUN_ID not in run.data.tags]
@@ -94,7 +95,7 @@ class TrialRuns:
             f"{group.kind}.trial": number,
             MLFLOW_PARENT_RUN_ID: self.parent_id,
             "dvc.stage": state.name,
-            **runs.source_tags(group.cmd),
+            **self.source,
         }
         name = trials.label(trial.chosen, state.name)
         run = client.create_run(self.store.experiment_id, run_name=name, tags=tags)
@@ -137,7 +138,7 @@ class TrialRuns:
         tags = {
             f"{group.kind}.id": group.id,
             f"{group.kind}.stage": group.stage.name,
-            **runs.source_tags(group.cmd),
+            **self.source,
         }
         run = client.create_run(self.store.experiment_id, run_name=group.id, tags=tags)
         params = [Param(key, str(value)) for key, value in group.settings.items()]
