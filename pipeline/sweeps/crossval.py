@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from statistics import fmean, stdev
 from typing import Any
 
-from pipeline import artifacts, environment, layout, lock, params, tables
+from pipeline import artifacts, environment, layout, lock, merit, params, tables
 from pipeline.errors import SweepError
 from pipeline.sweeps import drawing, engine
 from pipeline.sweeps.recorder import Recorder
@@ -109,6 +109,6 @@ def _table(found: Mapping[str, Mapping[str, Any]]) -> str:
             f"{max(figures['folds']):.4f}",
         )
         for name, figures in found.items()
-        if figures["mean"] is not None
+        if name in merit.HIGHER | merit.LOWER and figures["mean"] is not None
     ]
     return tables.table([heading, *lines])

@@ -98,7 +98,9 @@ class _Sweep:
     @cached_property
     def stage(self) -> lock.StageState:
         state = lock.current(self.asked.stage)
-        return replace(state, params={key: self.base[key] for key in state.params}, outs={})
+        # What params.yaml says of a key that is searched is no part of it: `--apply` changes that.
+        common = params.with_values(self.base, dict.fromkeys(self.asked.search))
+        return replace(state, params={key: common[key] for key in state.params}, outs={})
 
     @cached_property
     def folder(self) -> Path:

@@ -120,6 +120,7 @@ def test_the_best_trial_applied_gives_the_same_bytes_as_a_stage(copy: Repository
         (trial for trial in kept(copy) if trial.status == "finished"),
         key=lambda trial: trial.metrics["test_bce"],
     )
+    assert "the best again" in sweep(copy, "--resume")  # what was applied makes it no other sweep
     rate = best.chosen["train_dense_ae.optimizer.learning_rate"]
     assert len(changed) == (1 if rate == 1.0 else 2)  # epochs, and the rate if it is another
 
