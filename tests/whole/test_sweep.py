@@ -164,6 +164,7 @@ def test_trials_are_compared_among_themselves_and_not_with_other_runs(swept: Rep
     assert compared("--tag", f"sweep.id={whole.data.tags['sweep.id']}") == 2
 
 
+@pytest.mark.exhaustive
 def test_when_mlflow_is_away_a_line_says_so_and_resuming_makes_up_for_it(copy: Repository) -> None:
     away = f"http://127.0.0.1:{free_port()}"
     printed = sweep(copy, "--resume", MLFLOW_TRACKING_URI=away)
