@@ -1,8 +1,7 @@
 """Examples in an epoch's order, a chunk at a time: from memory, or from a file too large for it."""
 
-import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,16 +20,16 @@ def chunk_size(inputs: Array, batch_size: int) -> int:
 
 
 def shuffled(
-    examples: Examples, size: int, *, seed: int, first_epoch: int = 0, budget: float = math.inf
+    examples: Examples, size: int, *, seed: int, epochs: Iterable[int], budget: float = math.inf
 ) -> Iterator[Examples]:
-    """Chunks of `size`, epoch after epoch from `first_epoch` (from 0) on, without end.
+    """Chunks of `size`, epoch after epoch, each of `epochs` (from 0) once.
 
     An epoch's order follows from (seed, epoch), and where the inputs take more bytes than `budget`,
     from that: then the file's chunks are shuffled, as many read as the budget holds, and these
     examples shuffled among themselves. Reading is in long pieces, and memory stays within
     the budget, whatever the size of the file.
     """
-    for epoch in itertools.count(first_epoch):
+    for epoch in epochs:
         generator = np.random.default_rng((seed, epoch))
         for inputs, labels in _windows(examples, size, budget, generator):
             order = generator.permutation(len(inputs))

@@ -109,7 +109,10 @@ def fit(
 
     def chunks() -> Iterator[Examples]:
         budget = memory_budget * 2**20
-        return feeding.shuffled(train, size, seed=seed, first_epoch=done, budget=budget)
+        # No more of them than are trained: the end of `fit` waits for one that was begun; half a
+        # minute was seen, beside other trainings.
+        epochs = range(done, section.epochs)
+        return feeding.shuffled(train, size, seed=seed, epochs=epochs, budget=budget)
 
     def held_out() -> Row:
         return trainer.measure(feeding.in_order(test, size)) if test else {}

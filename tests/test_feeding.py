@@ -27,9 +27,13 @@ def places(chunks: list[Examples]) -> list[list[int]]:
 
 
 def epochs(data: Examples, budget: float, first: int = 0, count: int = 2) -> list[list[list[int]]]:
-    chunks = feeding.shuffled(data, CHUNK, seed=SEED, first_epoch=first, budget=budget)
+    chunks = feeding.shuffled(
+        data, CHUNK, seed=SEED, epochs=range(first, first + count), budget=budget
+    )
     each = -(-COUNT // CHUNK)
-    return [places(list(islice(chunks, each))) for _ in range(count)]
+    taken = [places(list(islice(chunks, each))) for _ in range(count)]
+    assert list(chunks) == []
+    return taken
 
 
 @pytest.mark.parametrize("budget", BUDGETS)

@@ -154,14 +154,18 @@ def test_each_trial_is_a_run_below_one_of_the_whole(swept: Repository) -> None:
     assert len(table["data"]) == 3
 
 
-def test_trials_are_compared_among_themselves_and_not_with_other_runs(swept: Repository) -> None:
-    def compared(*options: str) -> int:
-        printed = swept.python("-m", "pipeline", "compare", "--json", *options)
-        return len(json.loads(printed))
+def test_trials_are_compared_among_themselves_and_not_with_other_runs(
+    repository: Repository, swept: Repository
+) -> None:
+    def compared(where: Repository, *options: str) -> list[dict[str, object]]:
+        rows: list[dict[str, object]] = json.loads(
+            where.python("-m", "pipeline", "compare", "--json", *options)
+        )
+        return rows
 
-    assert compared() == len(layout.TRAININGS)
+    assert compared(swept) == compared(repository)
     whole, _ = runs_of(swept)
-    assert compared("--tag", f"sweep.id={whole.data.tags['sweep.id']}") == 2
+    assert len(compared(swept, "--tag", f"sweep.id={whole.data.tags['sweep.id']}")) == 2
 
 
 @pytest.mark.exhaustive
