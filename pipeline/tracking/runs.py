@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mlflow import MlflowClient
 from mlflow.data.numpy_dataset import from_numpy
 from mlflow.entities import (
     Dataset,
@@ -18,6 +19,7 @@ from mlflow.entities import (
     Run,
     RunTag,
 )
+from mlflow.exceptions import MlflowException
 
 from pipeline import artifacts, layout, lock
 from pipeline.lock import StageState
@@ -94,7 +96,7 @@ def complete(store: Store, run: Run, state: StageState, alive: SignOfLife) -> No
 def _log_training(store: Store, run: Run, state: StageState, alive: SignOfLife) -> None:
     client, run_id = store.client, run.info.run_id
     history = artifacts.read_history(layout.history(state.name))
-    client.log_inputs(run_id, datasets=[_dataset(state, part) for part in ("train", "test")])
+    log_datasets(client, run_id, [_dataset(state, part) for part in ("train", "test")])
     alive()
     for path in (layout.structure, layout.history, layout.metrics):
         client.log_artifact(run_id, str(path(state.name)))
@@ -115,6 +117,20 @@ def _log_training(store: Store, run: Run, state: StageState, alive: SignOfLife) 
     ]
     client.log_batch(run_id, metrics=final)
     alive()
+
+
+def log_datasets(client: MlflowClient, run_id: str, datasets: list[DatasetInput]) -> None:
+    """Log what a run was trained on, though other clients do so for the first time as well.
+
+    MLflow looks for a dataset and then inserts it, so of two clients that find none one fails: by
+    then the other's is there.
+    """
+    try:
+        client.log_inputs(run_id, datasets=datasets)
+    except MlflowException as error:
+        if error.error_code != "BAD_REQUEST":
+            raise
+        client.log_inputs(run_id, datasets=datasets)
 
 
 def _dataset(state: StageState, part: str) -> DatasetInput:

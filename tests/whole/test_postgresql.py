@@ -3,11 +3,17 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import mlflow
+import numpy as np
 import pytest
+from mlflow.data.numpy_dataset import from_numpy
+from mlflow.entities import Dataset, DatasetInput
 
+from pipeline.tracking.runs import log_datasets
 from tests.whole import daemons
 from tests.whole.conftest import Repository, Server, copied
 from tests.whole.tracked import TRACKED, assert_complete, assert_same_outs, forget, track
@@ -90,6 +96,31 @@ def test_clones_that_write_to_postgresql_without_a_server_share_one_run_a_stage(
     assert_complete(mlflow.MlflowClient(uri), clones[0], *TRACKED, folder=tmp_path)
     assert not any((clone.path / "mlruns").exists() for clone in clones)  # MLflow's own choice
     assert postgresql.password not in "".join(printed)
+
+
+def test_clients_that_are_first_to_name_a_dataset_at_once_all_have_it(
+    postgresql: daemons.PostgreSQL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in postgresql.variables.items():
+        monkeypatch.setenv(*variable)
+    client = mlflow.MlflowClient(postgresql.database("datasets"))
+    experiment = client.create_experiment("first")
+    run_ids = [client.create_run(experiment).info.run_id for _ in range(4)]
+    for attempt in range(20):
+        dataset = from_numpy(np.zeros(1), name="digits", digest=str(attempt)).to_dict()
+        named = [DatasetInput(Dataset(**dataset))]
+        ready = Barrier(len(run_ids))
+
+        def log(run_id: str, ready: Barrier = ready, named: list[DatasetInput] = named) -> None:
+            ready.wait()
+            log_datasets(client, run_id, named)
+
+        with ThreadPoolExecutor(len(run_ids)) as threads:
+            list(threads.map(log, run_ids))
+    for run_id in run_ids:
+        inputs = client.get_run(run_id).inputs
+        assert inputs
+        assert {found.dataset.digest for found in inputs.dataset_inputs} == set(map(str, range(20)))
 
 
 def test_a_wrong_password_is_told_in_one_line_that_does_not_show_it(

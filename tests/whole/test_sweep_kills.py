@@ -76,18 +76,18 @@ def cluster() -> Iterator[tuple[list[Node], dict[str, str]]]:
     port = address.partition(":")[2]
     head = ("--head", "--port", port, "--include-dashboard=false", "--temp-dir", folder)
     nodes = [Node(*head, host="127.0.0.2", environment=environment)]
-    try:
+
+    def alive() -> int:
         ray = str(Path(sys.executable).with_name("ray"))
-        status = [ray, "status", "--address", address]
-        until(
-            lambda: (
-                not subprocess.call(
-                    status, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-                )
-            ),
-            "the head answers",
-        )
+        status = (ray, "status", "--address", address)
+        told = subprocess.run(status, env=environment, capture_output=True, text=True, check=False)
+        return told.stdout.partition("Pending:")[0].count("1 node_")
+
+    try:
+        until(lambda: alive() == 1, "the head answers")
         nodes.append(Node("--address", address, host="127.0.0.3", environment=environment))
+        # A sweep counts the CPUs when it begins: one that finds the head alone uses no other.
+        until(lambda: alive() == 2, "the other has joined")
         yield nodes, login | {"RAY_ADDRESS": address}
     finally:
         for node in reversed(nodes):
