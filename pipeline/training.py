@@ -109,8 +109,6 @@ def fit(
 
     def chunks() -> Iterator[Examples]:
         budget = memory_budget * 2**20
-        # No more of them than are trained: the end of `fit` waits for one that was begun; half a
-        # minute was seen, beside other trainings.
         epochs = range(done, section.epochs)
         return feeding.shuffled(train, size, seed=seed, epochs=epochs, budget=budget)
 
@@ -223,4 +221,9 @@ class _History(keras.callbacks.Callback):
 def _dataset(chunks: Callable[[], Iterator[Examples]], like: Examples) -> tf.data.Dataset:
     # Shapes leave the number of examples open: the last chunk is smaller, the graph the same.
     signature = tuple(tf.TensorSpec((None, *array.shape[1:]), array.dtype) for array in like)
-    return tf.data.Dataset.from_generator(chunks, output_signature=signature).prefetch(1)
+    dataset = tf.data.Dataset.from_generator(chunks, output_signature=signature).prefetch(1)
+    # There is nothing to tune, and the tuner sleeps for up to a minute between its looks: the end
+    # of `fit` waited for it to wake, 20 to 40 s after a training of a minute.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)

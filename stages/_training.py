@@ -1,7 +1,7 @@
 """What the three trainings have in common as stages: all but the activity itself."""
 
 from pipeline import artifacts, datasets, layout, runtime
-from pipeline.activities.trained import Activity
+from pipeline.activities.task import Activity, Task
 from pipeline.checkpoints import Checkpoint
 from pipeline.params import Params
 from pipeline.progress import reporter
@@ -14,12 +14,13 @@ def run(stage: str, train: Activity, params: Params, epochs: int) -> None:
     dataset = datasets.load(layout.PREPARED)
 
     with Checkpoint(stage, params.runtime) as checkpoint, LiveRun(stage) as live:
-        trained = train(
+        task = Task(
             params,
             dataset,
             checkpoint=checkpoint,
             on_model=lambda model: print(artifacts.structure(model)),
             on_epoch=[reporter(epochs), live.log_epoch],
         )
+        trained = train(task)
         trained.write(stage)
         live.complete()

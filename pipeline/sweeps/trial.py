@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ray import tune
 
@@ -17,9 +17,6 @@ from pipeline.errors import SweepError, UserError
 from pipeline.params import Params, checked, with_values
 from pipeline.sweeps import folds
 from pipeline.trials import Chosen, Status
-
-if TYPE_CHECKING:
-    from pipeline.activities.trained import Activity
 
 FOLD = "fold"  # of a cross-validation, from 1: the key under which a trial is told which is its own
 POINT = "point"  # the key of a trial's config under which all of it is
@@ -47,14 +44,6 @@ class Work:
     worst: float = 0.0
     every_epoch: bool = False
     folds: int = 0
-
-
-def activity(stage: str) -> "Activity":
-    """The training of `stage`; imports TensorFlow."""
-    with runtime.lean_import():
-        module = importlib.import_module(f"pipeline.activities.{stage.removeprefix('train_')}")
-    train: Activity = module.train
-    return train
 
 
 def run(config: Mapping[str, Any], *, work: Work, dataset: Dataset) -> None:
@@ -85,11 +74,13 @@ class _Attempt:
         if (found := environment.used(params.runtime)["packages"]) != work.packages:
             differing = dict(sorted(found.items() - work.packages.items()))
             raise SweepError(f"found {differing} on its machine, expected the versions of mine")
-        train = activity(stage)
+        with runtime.lean_import():
+            module = importlib.import_module(f"pipeline.activities.{stage.removeprefix('train_')}")
+            from pipeline.activities.task import Task, Trained
         runtime.start_tensorflow(params.seed, params.runtime)
         if FOLD in drawn:
             dataset = folds.dataset(dataset, work.folds, drawn[FOLD], params.seed)
-        trained = train(params, dataset, on_epoch=[self.after_epoch])
+        trained: Trained = module.train(Task(params, dataset, on_epoch=[self.after_epoch]))
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
             trained.write(stage, root)

@@ -138,7 +138,7 @@ def test_an_unknown_stage_is_told_the_known_ones(copy: Repository) -> None:
         ("pipeline/models.py", {*layout.TRAININGS, "visualize"}),
         ("pipeline/subpixel.py", {"train_conv_ae"}),
         ("pipeline/figures/codes.py", {"visualize"}),
-        ("pipeline/activities/trained.py", set(layout.TRAININGS)),
+        ("pipeline/activities/task.py", set(layout.TRAININGS)),
         ("pipeline/activities/dense_ae.py", {"train_dense_ae"}),
         ("stages/train_dense_ae.py", {"train_dense_ae"}),
         ("pipeline/tracking/runs.py", set()),
