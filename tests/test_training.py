@@ -5,9 +5,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import numpy.typing as npt
 import pytest
+import tensorflow as tf
 
 from pipeline import datasets, feeding, models, subpixel, training
 from pipeline.artifacts import Row
@@ -80,6 +82,20 @@ def repeated(dataset: Dataset, count: int, times: int) -> Dataset:
         dataset.test_labels,
         dataset.classes,
     )
+
+
+def test_nothing_tunes_the_chunks_whose_tuner_the_end_of_a_long_training_would_wait_for(
+    params: Params, digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit, fed = keras.Model.fit, []
+
+    def watched(model: keras.Model, chunks: tf.data.Dataset, **settings: Any) -> Any:
+        fed.append(chunks)
+        return fit(model, chunks, **settings)
+
+    monkeypatch.setattr(keras.Model, "fit", watched)
+    Stage("dense_ae", params).fit(digits, epochs=1)
+    assert [chunks.options().autotune.enabled for chunks in fed] == [False]
 
 
 @every_model
