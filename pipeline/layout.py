@@ -5,6 +5,7 @@ from pathlib import Path
 PARAMS = Path("params.yaml")
 PIPELINE = Path("dvc.yaml")
 LOCK = Path("dvc.lock")
+DVC_LOCK = Path(".dvc/tmp/lock")  # locked by a DVC process while it writes, dvc.lock say
 ENVIRONMENT = Path("environment.json")
 CHECKPOINTS = Path(".checkpoints")  # of trainings that have not ended; no out, and not in git
 SWEEPS = Path(".sweeps")  # the trials of sweeps, ended or interrupted; likewise

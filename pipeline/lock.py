@@ -1,9 +1,11 @@
 """What dvc.lock says of a stage, or what it will say: the hashes behind a result."""
 
+import fcntl
 import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -50,7 +52,8 @@ def locked(stage: str, root: Path = Path()) -> StageState:
         LockError: dvc.lock is missing or has no such stage.
     """
     path = root / layout.LOCK
-    entry = _load(path).get("stages", {}).get(stage)
+    with _no_writer(root):
+        entry = _load(path).get("stages", {}).get(stage)
     if entry is None:
         raise LockError(f"{path}: found no stage '{stage}', expected one; `make repro` runs it")
     return StageState(
@@ -100,6 +103,22 @@ def flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield from flat(inner, f"{prefix}.{key}" if prefix else key)
     else:
         yield prefix, value
+
+
+@contextmanager
+def _no_writer(root: Path) -> Iterator[None]:
+    """Hold DVC off: it writes dvc.lock in place, so that a reader beside it may find half of it.
+
+    DVC's own lock is this file, locked; whoever finds it locked tries again (dvc/lock.py).
+    """
+    try:
+        file = (root / layout.DVC_LOCK).open("rb")
+    except OSError:  # no DVC has run here, or it is another user's
+        yield
+        return
+    with file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield
 
 
 def _value(document: dict[str, Any], key: str) -> Any:

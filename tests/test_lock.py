@@ -5,11 +5,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from dvc.lock import Lock
 
-from pipeline import lock
+from pipeline import layout, lock
 from pipeline.errors import LockError
 
 FILES = {
@@ -140,6 +142,20 @@ def test_only_outs_that_are_there_are_current() -> None:
     assert set(current) == {"n.json", "curves"}
     assert current["curves"] == locked["curves"]
     assert current["n.json"] != locked["n.json"]
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_lock_file_that_dvc_is_writing_is_read_when_it_is_whole() -> None:
+    whole, expected = layout.LOCK.read_text(), lock.locked("make")
+    layout.DVC_LOCK.parent.mkdir(parents=True)
+    with ThreadPoolExecutor(1) as pool:
+        with Lock(layout.DVC_LOCK):  # DVC's own
+            layout.LOCK.write_text(whole[: len(whole) // 2])
+            found = pool.submit(lock.locked, "make")
+            with pytest.raises(TimeoutError):
+                found.result(timeout=0.5)
+            layout.LOCK.write_text(whole)
+        assert found.result() == expected
 
 
 @pytest.mark.usefixtures("repository")
