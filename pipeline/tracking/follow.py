@@ -8,6 +8,7 @@ died, and so the run is marked.
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -15,6 +16,9 @@ from pipeline import errors, lock
 from pipeline.errors import TrackingError
 from pipeline.tracking import runs
 from pipeline.tracking.store import Store, told
+
+# Seconds from one batch of epochs to the next. A call takes 28 ms of a core, a dense epoch 300 ms.
+INTERVAL = 1.0
 
 
 def main(stage: str) -> None:
@@ -39,11 +43,17 @@ def main(stage: str) -> None:
 
 
 def _messages() -> Iterator[list[dict[str, float]]]:
-    """What has come since the last time: a slow store is told of many epochs at once."""
-    rest = b""
+    """What has come since the last time: of short epochs, or from a slow store's view, many."""
+    messages: list[dict[str, float]] = []
+    rest, told_at = b"", -INTERVAL
     while read := os.read(sys.stdin.fileno(), 2**16):
         *lines, rest = (rest + read).split(b"\n")
-        yield [json.loads(line) for line in lines]
+        messages += map(json.loads, lines)
+        complete = any("complete" in message for message in messages)
+        if complete or time.monotonic() - told_at >= INTERVAL:
+            yield messages
+            messages, told_at = [], time.monotonic()
+    yield messages
 
 
 def _answered() -> None:
