@@ -22,6 +22,7 @@ pytestmark = pytest.mark.exhaustive
 
 TRIALS = 4
 SEARCH = {"train_dense_ae.code_units": {"choices": [4, 8, 12, 16]}}
+RAY = str(Path(sys.executable).with_name("ray"))
 TRIAL = "ray::ImplicitFunc"  # what Ray calls a process in which a trial runs
 
 
@@ -29,15 +30,18 @@ class Node:
     """A Ray node at a loopback address of its own, with one CPU."""
 
     def __init__(self, *options: str, host: str, environment: dict[str, str]) -> None:
-        ray = Path(sys.executable).with_name("ray")
         size = ("--num-cpus", "1", "--object-store-memory", str(200 * 2**20))
-        self.process = subprocess.Popen(
-            [ray, "start", "--block", "--node-ip-address", host, *size, *options],
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        self.command = [RAY, "start", "--block", "--node-ip-address", host, *size, *options]
+        self.environment = environment
+        self.process = self._started()
+
+    def keep_up(self) -> None:
+        """Start it again if it has ended.
+
+        Ray chooses free ports and binds them later, so that another process may be first.
+        """
+        if self.process.poll() is not None:
+            self.process = self._started()
 
     def trains(self) -> bool:
         """Whether a trial runs on it."""
@@ -51,6 +55,9 @@ class Node:
                 process.kill()
         psutil.wait_procs(doomed)
         self.process.wait()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(self.command, env=self.environment, start_new_session=True)
 
     def _processes(self) -> list[psutil.Process]:
         if self.process.poll() is not None:
@@ -75,19 +82,23 @@ def cluster() -> Iterator[tuple[list[Node], dict[str, str]]]:
     environment = os.environ | login | {"RAY_USAGE_STATS_ENABLED": "0"}
     port = address.partition(":")[2]
     head = ("--head", "--port", port, "--include-dashboard=false", "--temp-dir", folder)
-    nodes = [Node(*head, host="127.0.0.2", environment=environment)]
+    nodes: list[Node] = []
 
     def alive() -> int:
-        ray = str(Path(sys.executable).with_name("ray"))
-        status = (ray, "status", "--address", address)
+        status = (RAY, "status", "--address", address)
         told = subprocess.run(status, env=environment, capture_output=True, text=True, check=False)
         return told.stdout.partition("Pending:")[0].count("1 node_")
 
+    def all_in() -> bool:
+        nodes[-1].keep_up()
+        return alive() == len(nodes)
+
     try:
-        until(lambda: alive() == 1, "the head answers")
+        nodes.append(Node(*head, host="127.0.0.2", environment=environment))
+        until(all_in, "the head answers")
         nodes.append(Node("--address", address, host="127.0.0.3", environment=environment))
         # A sweep counts the CPUs when it begins: one that finds the head alone uses no other.
-        until(lambda: alive() == 2, "the other has joined")
+        until(all_in, "the other has joined")
         yield nodes, login | {"RAY_ADDRESS": address}
     finally:
         for node in reversed(nodes):
