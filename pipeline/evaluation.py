@@ -133,14 +133,20 @@ def probe_accuracy(
 
 def predict(model: keras.Model, inputs: Images | Floats) -> Floats:
     """The model's output for each of `inputs`, float32 (n, ...)."""
-    outputs: Floats = model.predict(inputs, batch_size=BATCH, verbose=0)
-    return outputs
+    return np.concatenate(_by_batches(model, inputs))
 
 
 def code_and_restore(coder: keras.Model, images: Images) -> tuple[Floats, Floats]:
     """Code and reconstruction of each of `images`, by one pass through `models.coder`."""
-    codes, reconstructions = coder.predict(images, batch_size=BATCH, verbose=0)
-    return codes, reconstructions
+    codes, reconstructions = zip(*_by_batches(coder, images), strict=True)
+    return np.concatenate(codes), np.concatenate(reconstructions)
+
+
+def _by_batches(model: keras.Model, inputs: Images | Floats) -> list[Any]:
+    # Keras's own `predict` gives the same numbers, and takes 1.5 times as long: its data loader
+    # gathers each batch image by image.
+    starts = range(0, len(inputs), BATCH)
+    return [model.predict_on_batch(inputs[start : start + BATCH]) for start in starts]
 
 
 def _mean(values: Floats) -> float:
