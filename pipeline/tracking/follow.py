@@ -12,17 +12,19 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 
-from pipeline import errors, lock
+from pipeline import errors, lock, runtime
 from pipeline.errors import TrackingError
-from pipeline.tracking import runs
-from pipeline.tracking.store import Store, told
 
-# Seconds from one batch of epochs to the next. A call takes 28 ms of a core, a dense epoch 300 ms.
-INTERVAL = 1.0
+# Seconds from one batch of epochs to the next: a call takes 28 ms of a core, a dense epoch 300 ms.
+INTERVAL = 5.0
 
 
 def main(stage: str) -> None:
     """Follow `stage`; what ends this process early is told by the stage in one line."""
+    with runtime.lean_import(used=("pandas",)):
+        from pipeline.tracking import runs
+        from pipeline.tracking.store import Store, told
+
     with errors.reported(), told():
         store = Store()
         started = lock.current(stage)
