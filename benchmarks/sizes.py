@@ -34,7 +34,7 @@ class Sizes:
 
 FULL = Sizes(
     repetitions=3,
-    whole_repetitions=1,
+    whole_repetitions=3,
     images=None,
     epochs={"classifier": 4, "dense_ae": 4, "conv_ae": 2},
     full_epochs=None,

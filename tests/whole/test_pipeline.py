@@ -144,6 +144,7 @@ def test_track_makes_every_run_again_and_none_twice(repository: Repository) -> N
         kept.rmdir()
 
 
+@pytest.mark.exhaustive
 def test_an_experiment_in_a_temporary_folder_logs_to_the_same_store(
     repository: Repository,
 ) -> None:
@@ -192,6 +193,7 @@ def test_a_broken_param_stops_repro_in_one_line_before_any_out_is_touched(
     assert "up to date" in repository.dvc("status")
 
 
+@pytest.mark.exhaustive
 def test_another_dataset_needs_other_params_alone(tmp_path: Path) -> None:
     """Half the size, four classes (3 to 6), gzipped IDX files, no test part."""
     other = make_repository(tmp_path)
