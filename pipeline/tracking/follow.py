@@ -21,6 +21,7 @@ INTERVAL = 5.0
 
 def main(stage: str) -> None:
     """Follow `stage`; what ends this process early is told by the stage in one line."""
+    # MLflow's import is as TensorFlow's: 2 core-seconds so, 3.5 otherwise. It needs pandas.
     with runtime.lean_import(used=("pandas",)):
         from pipeline.tracking import runs
         from pipeline.tracking.store import Store, told
@@ -45,7 +46,7 @@ def main(stage: str) -> None:
 
 
 def _messages() -> Iterator[list[dict[str, float]]]:
-    """What has come since the last time: of short epochs, or from a slow store's view, many."""
+    """What has come since the last time: many at once if epochs are short, or the store slow."""
     messages: list[dict[str, float]] = []
     rest, told_at = b"", -INTERVAL
     while read := os.read(sys.stdin.fileno(), 2**16):
