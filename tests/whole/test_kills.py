@@ -18,7 +18,7 @@ import pytest
 from pipeline import layout, lock
 from tests.whole.conftest import Repository, copied, make_repository, with_epochs
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.exhaustive
 
 KILLS = {"train_classifier": 8, "train_dense_ae": 8, "train_conv_ae": 8, "visualize": 6}
 # With 600 images these last about 4 s, as long as the start of a stage.
@@ -75,7 +75,6 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     process.communicate()
 
 
-@pytest.mark.exhaustive
 @pytest.mark.parametrize("stage", KILLS)
 def test_kills_at_random_instants_change_no_byte(
     long_running: Repository, tmp_path: Path, stage: str
@@ -110,14 +109,7 @@ def test_kills_at_random_instants_change_no_byte(
     assert not list(repository.path.glob("data/**/.*.partial"))
 
 
-@pytest.mark.parametrize(
-    "stage",
-    [
-        pytest.param("train_dense_ae"),
-        pytest.param("train_classifier", marks=pytest.mark.exhaustive),
-        pytest.param("train_conv_ae", marks=pytest.mark.exhaustive),
-    ],
-)
+@pytest.mark.parametrize("stage", layout.TRAININGS)
 def test_a_kill_in_the_midst_of_a_write_leaves_no_half_written_file(
     repository: Repository, tmp_path: Path, stage: str
 ) -> None:

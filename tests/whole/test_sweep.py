@@ -15,7 +15,7 @@ from pipeline.trials import Trial
 from tests.whole.conftest import Repository, copied, free_port
 from tests.whole.listening import beyond_loopback
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.exhaustive
 
 DIVERGES = 1e30  # a learning rate
 SWEEP = """\
@@ -168,7 +168,6 @@ def test_trials_are_compared_among_themselves_and_not_with_other_runs(
     assert len(compared(swept, "--tag", f"sweep.id={whole.data.tags['sweep.id']}")) == 2
 
 
-@pytest.mark.exhaustive
 def test_when_mlflow_is_away_a_line_says_so_and_resuming_makes_up_for_it(copy: Repository) -> None:
     away = f"http://127.0.0.1:{free_port()}"
     printed = sweep(copy, "--resume", MLFLOW_TRACKING_URI=away)
@@ -192,7 +191,6 @@ def test_a_sweep_is_not_resumed_with_other_params_or_begun_over_an_interrupted_o
     assert "found no sweep of sweep.yaml" in sweep(copy, "--resume", code=1)
 
 
-@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("stage", "metric", "key"),
     [
@@ -213,7 +211,6 @@ def test_a_trial_of_the_other_trainings_gives_the_bytes_of_their_stage(
     assert lock.hashes(trial.outs, clone.path) == trial.outs
 
 
-@pytest.mark.exhaustive
 def test_optuna_draws_from_ranges_and_early_stopping_ends_what_is_not_among_the_best(
     repository: Repository, tmp_path: Path
 ) -> None:
@@ -239,7 +236,6 @@ def test_optuna_draws_from_ranges_and_early_stopping_ends_what_is_not_among_the_
     assert statuses.count("KILLED") == len(stopped)
 
 
-@pytest.mark.exhaustive
 def test_folds_are_measured_on_what_they_hold_out(repository: Repository, tmp_path: Path) -> None:
     clone = copied(repository, tmp_path / "clone")
     command = ("-m", "pipeline", "crossval", "--stage", "train_classifier", "--folds", "3")
