@@ -7,6 +7,7 @@ died, and so the run is marked.
 
 import json
 import os
+import select
 import sys
 import time
 from collections.abc import Iterator
@@ -48,15 +49,18 @@ def main(stage: str) -> None:
 def _messages() -> Iterator[list[dict[str, float]]]:
     """What has come since the last time: many at once if epochs are short, or the store slow."""
     messages: list[dict[str, float]] = []
-    rest, told_at = b"", -INTERVAL
-    while read := os.read(sys.stdin.fileno(), 2**16):
-        *lines, rest = (rest + read).split(b"\n")
-        messages += map(json.loads, lines)
+    rest, due, ended = b"", 0.0, False
+    while not ended:
+        wait = max(0, due - time.monotonic()) if messages else None
+        if select.select([sys.stdin], [], [], wait)[0]:
+            read = os.read(sys.stdin.fileno(), 2**16)
+            ended = not read
+            *lines, rest = (rest + read).split(b"\n")
+            messages += map(json.loads, lines)
         complete = any("complete" in message for message in messages)
-        if complete or time.monotonic() - told_at >= INTERVAL:
+        if ended or complete or time.monotonic() >= due:
             yield messages
-            messages, told_at = [], time.monotonic()
-    yield messages
+            messages, due = [], time.monotonic() + INTERVAL
 
 
 def _answered() -> None:
