@@ -46,8 +46,8 @@ class Repository:
         return done.stdout
 
     def environment(self) -> dict[str, str]:
-        """A user's environment: the venv's commands first on PATH, a git identity, no tracking."""
-        kept = {key: value for key, value in os.environ.items() if "MLFLOW" not in key}
+        """A user's environment: the venv's commands first on PATH, a git identity."""
+        kept = environment_of_a_user()
         kept["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
         for role in ("AUTHOR", "COMMITTER"):
             kept |= {f"GIT_{role}_NAME": "A Tester", f"GIT_{role}_EMAIL": "tester@example.org"}
@@ -76,6 +76,15 @@ class Repository:
         experiment = self.client.get_experiment_by_name("autoencoders")
         assert experiment
         return list(self.client.search_runs([experiment.experiment_id]))
+
+
+def environment_of_a_user() -> dict[str, str]:
+    """This process's, less what importing `mlflow` and `pipeline.sweeps` adds to it."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if "MLFLOW" not in name and not name.startswith("RAY_")
+    }
 
 
 def make_repository(path: Path, *, full: bool = False) -> Repository:

@@ -1,6 +1,5 @@
 """Every command against a real MLflow server with basic auth, and the password in no place."""
 
-import os
 import secrets
 import sys
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 
-from tests.whole.conftest import Repository, copied, free_port
+from tests.whole.conftest import Repository, copied, environment_of_a_user, free_port
 from tests.whole.serving import post, serving
 
 pytestmark = pytest.mark.exhaustive
@@ -33,7 +32,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
         "auth_cache_ttl_seconds = 60\n"  # else a slow hash is computed for every request
     )
-    environment = {key: value for key, value in os.environ.items() if "MLFLOW" not in key} | {
+    environment = environment_of_a_user() | {
         "MLFLOW_AUTH_CONFIG_PATH": str(folder / "auth.ini"),
         "MLFLOW_AUTH_ADMIN_PASSWORD": PASSWORD,
         "MLFLOW_FLASK_SERVER_SECRET_KEY": "of this test",

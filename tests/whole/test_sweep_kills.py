@@ -1,6 +1,5 @@
 """Sweeps that lose a node, or the process that runs them: each trial ends, and counts once."""
 
-import os
 import secrets
 import shutil
 import signal
@@ -15,7 +14,7 @@ import psutil
 import pytest
 
 from pipeline import layout, trials
-from tests.whole.conftest import Repository, copied, free_port, until
+from tests.whole.conftest import Repository, copied, environment_of_a_user, free_port, until
 from tests.whole.test_sweep import runs_of, sweep, write_sweep
 
 pytestmark = pytest.mark.exhaustive
@@ -31,17 +30,8 @@ class Node:
 
     def __init__(self, *options: str, host: str, environment: dict[str, str]) -> None:
         size = ("--num-cpus", "1", "--object-store-memory", str(200 * 2**20))
-        self.command = [RAY, "start", "--block", "--node-ip-address", host, *size, *options]
-        self.environment = environment
-        self.process = self._started()
-
-    def keep_up(self) -> None:
-        """Start it again if it has ended.
-
-        Ray chooses free ports and binds them later, so that another process may be first.
-        """
-        if self.process.poll() is not None:
-            self.process = self._started()
+        command = [RAY, "start", "--block", "--node-ip-address", host, *size, *options]
+        self.process = subprocess.Popen(command, env=environment, start_new_session=True)
 
     def trains(self) -> bool:
         """Whether a trial runs on it."""
@@ -55,9 +45,6 @@ class Node:
                 process.kill()
         psutil.wait_procs(doomed)
         self.process.wait()
-
-    def _started(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(self.command, env=self.environment, start_new_session=True)
 
     def _processes(self) -> list[psutil.Process]:
         if self.process.poll() is not None:
@@ -79,7 +66,7 @@ def cluster() -> Iterator[tuple[list[Node], dict[str, str]]]:
     address = f"127.0.0.2:{free_port()}"
     # Ray asks whoever connects for the token that its nodes were started with.
     login = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    environment = os.environ | login | {"RAY_USAGE_STATS_ENABLED": "0"}
+    environment = environment_of_a_user() | login | {"RAY_USAGE_STATS_ENABLED": "0"}
     port = address.partition(":")[2]
     head = ("--head", "--port", port, "--include-dashboard=false", "--temp-dir", folder)
     nodes: list[Node] = []
@@ -90,7 +77,7 @@ def cluster() -> Iterator[tuple[list[Node], dict[str, str]]]:
         return told.stdout.partition("Pending:")[0].count("1 node_")
 
     def all_in() -> bool:
-        nodes[-1].keep_up()
+        assert nodes[-1].process.poll() is None, "the node has ended"
         return alive() == len(nodes)
 
     try:
