@@ -7,12 +7,12 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from pipeline import layout, report
+from pipeline import forkserver, layout, report
 from pipeline.errors import StageFailed
+from pipeline.forkserver import Process
 from pipeline.params import load_params
 from pipeline.tracking.live import UNTRACKED
 
-DVC = (sys.executable, "-m", "dvc")
 WIDTH = max(map(len, layout.TRAININGS))
 # DVC's advice, in place of which NEXT says what to do.
 ADVICE = (
@@ -45,20 +45,12 @@ def main(*, from_scratch: bool) -> None:
     if from_scratch:
         shutil.rmtree(layout.CHECKPOINTS, ignore_errors=True)
     untracked: list[str] = []
-    if _out_of_date():
-        _finish(_start("prepare", "--single-item", "prepare"))
-        # One thread each is how two cores are used best. DVC holds its lock only while it reads
-        # and writes its own files, not while a stage's command runs.
-        untracked += _finish(
-            *(
-                _start(stage, "--single-item", stage, wait_for_lock=True)
-                for stage in layout.TRAININGS
-            )
-        )
-        # The whole pipeline: confirms the rest, and heals it.
-        untracked += _finish(_start("visualize"))
-    else:
-        print("Everything is up to date.")
+    with forkserver.serving("dvc"):
+        if _out_of_date():
+            with forkserver.serving("stages", "pipeline.tracking.follow"):
+                untracked = _run_all()
+        else:
+            print("Everything is up to date.")
     print(f"\n{report.results()}\n\n{NEXT}")
     if untracked:
         names = ", ".join(line.split(maxsplit=1)[0] for line in untracked)
@@ -66,22 +58,37 @@ def main(*, from_scratch: bool) -> None:
         print(f"{UNTRACKED}{names} {reason}", file=sys.stderr)
 
 
+def _run_all() -> list[str]:
+    """Run what is out of date; what was said of stages that MLflow missed."""
+    _finish(_start("prepare", "--single-item", "prepare"))
+    # One thread each is how two cores are used best. DVC holds its lock only while it reads
+    # and writes its own files, not while a stage's command runs.
+    untracked = _finish(
+        *(_start(stage, "--single-item", stage, wait_for_lock=True) for stage in layout.TRAININGS)
+    )
+    # The whole pipeline: confirms the rest, and heals it.
+    return untracked + _finish(_start("visualize"))
+
+
 def _out_of_date() -> bool:
-    status = subprocess.run([*DVC, "status", "--json"], stdout=subprocess.PIPE, check=False)
-    if status.returncode:
+    status = forkserver.start("dvc", "status", "--json", stdout=subprocess.PIPE)
+    assert status.stdout is not None  # noqa: S101 - it is a pipe
+    found = status.stdout.read()
+    if status.wait():
         raise StageFailed("`dvc status` failed; its message is above")
-    return bool(json.loads(status.stdout))
+    return bool(json.loads(found))
 
 
 @dataclass(frozen=True)
 class _Child:
     name: str
-    process: subprocess.Popen[str]
+    process: Process
     untracked: list[str] = field(default_factory=list)
 
     def relay(self) -> None:
         """Print each line that says something, with who said it; keep back what MLflow missed."""
-        for line in self.process.stdout or ():
+        for read in self.process.stdout or ():
+            line = read.decode(errors="replace")
             if line.startswith(UNTRACKED):
                 self.untracked.append(line.removeprefix(UNTRACKED).strip())
             elif line.strip() and not line.startswith(ADVICE):
@@ -90,11 +97,8 @@ class _Child:
 
 def _start(name: str, *arguments: str, wait_for_lock: bool = False) -> _Child:
     options = ["--wait-for-lock"] if wait_for_lock else []
-    process = subprocess.Popen(
-        [*DVC, *options, "repro", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+    process = forkserver.start(
+        *("dvc", *options, "repro", *arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     return _Child(name, process)
 

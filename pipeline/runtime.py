@@ -23,6 +23,7 @@ UNWANTED = (
 )
 UNUSED = ("matplotlib", "pandas", "scipy", "sklearn")
 # absl's log lines: severity and date, then time, thread and source.
+_pinned: params.Runtime | None = None
 CHATTER = re.compile(rb"WARNING: All log messages before absl|[IWE]\d{4} \d\d:\d\d:\d\d")
 
 
@@ -52,13 +53,16 @@ def pin(runtime: params.Runtime) -> None:
     """Set `pins`, whatever the caller's environment says.
 
     Weights change with the number of threads and with the instruction set that oneDNN picks.
+    A process that a fork server made comes pinned, with NumPy and TensorFlow imported.
 
     Raises:
         MachineError: this CPU lacks what the pins ask for.
     """
-    if "numpy" in sys.modules or "tensorflow" in sys.modules:
+    global _pinned  # noqa: PLW0603 - what libraries read when they are imported is of the process
+    if _pinned != runtime and ("numpy" in sys.modules or "tensorflow" in sys.modules):
         raise RuntimeError("pin() must come before NumPy and TensorFlow are imported")
     confirm(runtime)
+    _pinned = runtime
 
 
 def confirm(runtime: params.Runtime) -> None:

@@ -4,15 +4,22 @@ The params are checked and the runtime pinned before the stage, and with it NumP
 is imported: a mistake is told at once, and no library starts with other settings.
 """
 
-import argparse
 import importlib
+import sys
 
-from pipeline import errors, layout, runtime
-from pipeline.params import load_params
+from pipeline import forkserver
 
 
-def main(stage: str) -> None:
-    """Check params.yaml, pin the runtime, run `stage`."""
+def main(arguments: list[str]) -> None:
+    """Check params.yaml, pin the runtime, run the stage that `arguments` name."""
+    import argparse
+
+    from pipeline import errors, layout, runtime
+    from pipeline.params import load_params
+
+    parser = argparse.ArgumentParser(prog="python -m stages", description="Run one stage.")
+    parser.add_argument("stage", choices=layout.STAGES)
+    stage = parser.parse_args(arguments).stage
     with errors.reported():
         params = load_params(layout.PARAMS)
         runtime.pin(params.runtime)
@@ -26,6 +33,7 @@ def main(stage: str) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m stages", description="Run one stage.")
-    parser.add_argument("stage", choices=layout.STAGES)
-    main(parser.parse_args().stage)
+    # `prepare` imports no TensorFlow, and is done before a server has.
+    if forkserver.serves("stages") and sys.argv[1:] != ["prepare"]:
+        sys.exit(forkserver.start("stages", *sys.argv[1:]).wait())
+    main(sys.argv[1:])

@@ -20,8 +20,9 @@ from pipeline.errors import TrackingError
 INTERVAL = 5.0
 
 
-def main(stage: str) -> None:
-    """Follow `stage`; what ends this process early is told by the stage in one line."""
+def main(arguments: list[str]) -> None:
+    """Follow the stage that `arguments` name; it tells in one line what ends this process early."""
+    (stage,) = arguments
     # MLflow's import is as TensorFlow's: 2 core-seconds so, 3.5 otherwise. It needs pandas.
     with runtime.lean_import(used=("pandas",)):
         from pipeline.tracking import runs
@@ -69,4 +70,4 @@ def _answered() -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1:])

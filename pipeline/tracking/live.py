@@ -17,6 +17,8 @@ from typing import IO, Self
 
 import psutil
 
+from pipeline import forkserver
+from pipeline.forkserver import Process
 from pipeline.tracking import address
 
 PATIENCE = 4.0  # seconds that a finished stage waits for a further sign of life from a server
@@ -41,20 +43,21 @@ class LiveRun:
 
     def __init__(self, stage: str) -> None:
         self.stage = stage
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Process | None = None
         self.epoch_began = 0.0
 
     def __enter__(self) -> Self:
         self.epoch_began = time.monotonic()
         if os.environ.get("PIPELINE_TRACKING") == "off":
             return self  # `make verify` rebuilds what is tracked already
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline.tracking.follow", self.stage],
+        self.process = forkserver.start(
+            "pipeline.tracking.follow",
+            self.stage,
+            env=IMPATIENT | os.environ,
+            outlives=True,  # Ctrl-C is the stage's; the end of its input is the follower's
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=IMPATIENT | os.environ,
-            start_new_session=True,  # Ctrl-C is the stage's; the end of its input is the follower's
         )
         os.set_blocking(_stream(self.process.stdin).fileno(), False)
         return self
@@ -95,7 +98,7 @@ class LiveRun:
             os.write(_stream(self.process.stdin).fileno(), json.dumps(message).encode() + b"\n")
 
 
-def _ended_well(process: subprocess.Popen[bytes]) -> bool:
+def _ended_well(process: Process) -> bool:
     """Whether the follower ends its work, never silent and idle for longer than patience allows."""
     file = address.database(address.tracking_uri())
     patience = PATIENCE if file is None else PATIENCE_WITH_FILE
@@ -111,13 +114,13 @@ def _ended_well(process: subprocess.Popen[bytes]) -> bool:
     return False
 
 
-def _worked(process: subprocess.Popen[bytes]) -> float:
+def _worked(process: Process) -> float:
     """Seconds of CPU that it has used."""
     user, system, *_ = psutil.Process(process.pid).cpu_times()
     return float(user + system)
 
 
-def _close(process: subprocess.Popen[bytes]) -> None:
+def _close(process: Process) -> None:
     with suppress(OSError):
         _stream(process.stdin).close()
 
