@@ -60,15 +60,13 @@ def conv_autoencoder(section: params.ConvAutoencoder, side: int) -> keras.Model:
     )
 
 
-def encoder(autoencoder: keras.Model) -> keras.Model:
-    """The part of `autoencoder` from images to codes."""
-    return keras.Model(autoencoder.input, autoencoder.get_layer(CODE).output, name="encoder")
-
-
-def coder(autoencoder: keras.Model) -> keras.Model:
-    """`autoencoder` with two outputs: codes and reconstructions."""
+def parts(autoencoder: keras.Model) -> tuple[keras.Model, keras.Model]:
+    """The encoder, from images to codes, and the decoder, from codes to reconstructions."""
     code = autoencoder.get_layer(CODE).output
-    return keras.Model(autoencoder.input, (code, autoencoder.output), name="coder")
+    return (
+        keras.Model(autoencoder.input, code, name="encoder"),
+        keras.Model(code, autoencoder.output, name="decoder"),
+    )
 
 
 def linear_probe(code_size: int, classes: int) -> keras.Model:

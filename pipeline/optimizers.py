@@ -12,7 +12,37 @@ def build(settings: params.Section) -> keras.optimizers.Optimizer:
     name = options.pop("name")
     if name == "adadelta":
         return _Adadelta(**options)
+    if is_plain(settings):
+        return _PlainSGD(**options)
     return keras.optimizers.get({"class_name": name, "config": options})
+
+
+def is_plain(settings: params.Section) -> bool:
+    """Whether a step is the gradient times the learning rate, so that none leaves weights alone."""
+    return isinstance(settings, params.SGD) and not settings.momentum
+
+
+class _PlainSGD(keras.optimizers.SGD):
+    """Keras's SGD without momentum, with one pass less over each gradient.
+
+    The learning rate is multiplied into the loss, so that gradients come with it.
+    """
+
+    def scale_loss(self, loss: tf.Tensor) -> tf.Tensor:
+        return loss * self.learning_rate
+
+    def update_step(
+        self,
+        gradient: tf.Tensor | tf.IndexedSlices,
+        variable: tf.Variable,
+        learning_rate: tf.Tensor,  # noqa: ARG002 - is in the gradient
+    ) -> None:
+        if not isinstance(gradient, tf.IndexedSlices):
+            variable.assign_sub(gradient)
+            return
+        # Not `scatter_sub`, whose kernel takes 1 ns a number: five times as long as these three.
+        rows = tf.gather(variable, gradient.indices) - gradient.values
+        variable.scatter_update(tf.IndexedSlices(rows, gradient.indices))
 
 
 class _Adadelta(keras.optimizers.Adadelta):

@@ -1,5 +1,6 @@
 """What decides a result's bytes besides data, code and params: threads, instructions, seeds."""
 
+import ctypes
 import gc
 import os
 import re
@@ -14,6 +15,10 @@ from pipeline.errors import MachineError
 
 REQUIRED = ("avx2", "fma")
 CPUINFO = Path("/proc/cpuinfo")
+# What malloc keeps of freed memory at the end of a heap, bytes, in place of 128 KiB. A step frees
+# what the next one takes again, and the kernel clears each page in between: the convolutional
+# autoencoder had a million page faults, and 30 core-seconds; it has 200,000, and 27.
+M_TOP_PAD, KEPT = -2, 16 * 2**20  # malloc.h has the first
 FEATURES = (*REQUIRED, "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile")
 # What a caller's environment might hold that changes a result; `pins` sets some of it again.
 UNWANTED = (
@@ -23,8 +28,8 @@ UNWANTED = (
 )
 UNUSED = ("matplotlib", "pandas", "scipy", "sklearn")
 # absl's log lines: severity and date, then time, thread and source.
-_pinned: params.Runtime | None = None
 CHATTER = re.compile(rb"WARNING: All log messages before absl|[IWE]\d{4} \d\d:\d\d:\d\d")
+_pinned: params.Runtime | None = None  # what this process was pinned to
 
 
 def pins(runtime: params.Runtime) -> dict[str, str]:
@@ -146,10 +151,11 @@ def _without_chatter() -> Iterator[None]:
 
 
 def start_tensorflow(seed: int, runtime: params.Runtime) -> None:
-    """Make TensorFlow deterministic, and seed Python, NumPy and Keras."""
+    """Make TensorFlow deterministic, seed Python, NumPy and Keras, and let malloc keep memory."""
     import keras
     import tensorflow as tf
 
+    ctypes.CDLL(None).mallopt(M_TOP_PAD, KEPT)
     tf.get_logger().setLevel("ERROR")  # a model is traced once for predict: no cause for a warning
     tf.config.threading.set_intra_op_parallelism_threads(runtime.threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)

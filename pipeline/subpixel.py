@@ -72,8 +72,8 @@ class _PooledConvolution(layers.Layer):
         products = tf.matmul(kernel, tf.reshape(windows, (kernel.shape[1], -1)))
         top_left, top_right, low_left, low_right = tf.split(products, 4)
         largest = _larger(_larger(top_left, top_right), _larger(low_left, low_right))
-        pooled = tf.transpose(tf.reshape(largest, (outputs, height, width, -1)), (3, 1, 2, 0))
-        return tf.nn.relu(tf.nn.bias_add(pooled, self.convolution.bias))
+        pooled = tf.nn.relu(largest + self.convolution.bias[:, tf.newaxis])
+        return tf.transpose(tf.reshape(pooled, (outputs, height, width, -1)), (3, 1, 2, 0))
 
 
 class _UpsampledConvolution(layers.Layer):

@@ -20,7 +20,7 @@ from pipeline.feeding import Examples
 
 OnEpoch = Callable[[Row], None]
 
-EVALUATION_BATCH = 256  # examples; larger ones no longer fit a core's cache and are no faster
+EVALUATION_BATCH = 64  # examples; of larger ones, feature maps no longer fit a core's cache
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,11 @@ def fit(
         return feeding.shuffled(train, size, seed=seed, epochs=epochs, budget=budget)
 
     def held_out() -> Row:
-        return trainer.measure(feeding.in_order(test, size)) if test else {}
+        if not test:
+            return {}
+        return trainer.measure(
+            feeding.in_order(test, feeding.chunk_size(test[0], EVALUATION_BATCH))
+        )
 
     trainer.fit(
         _dataset(chunks, train),
@@ -145,7 +149,8 @@ class _Trainer(keras.Model):
             with tf.GradientTape() as tape:
                 outputs = self.model(batch, training=True)
                 loss = self.compute_loss(y=targets, y_pred=outputs)
-            gradients = tape.gradient(loss, self.model.trainable_weights)
+                scaled = self.optimizer.scale_loss(loss)
+            gradients = tape.gradient(scaled, self.model.trainable_weights)
             self.optimizer.apply(gradients, self.model.trainable_weights)
             self._measure(loss, targets, outputs)
 

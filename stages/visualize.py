@@ -36,16 +36,15 @@ def main(params: Params) -> None:
             test_images, test_labels, probabilities, names
         )
 
-        # Codes and reconstructions from one model each, which is traced once.
-        coders = {
-            "dense": models.coder(_model("train_dense_ae")),
-            "convolutional": models.coder(_model("train_conv_ae")),
+        autoencoders = {
+            "dense": models.parts(_model("train_dense_ae")),
+            "convolutional": models.parts(_model("train_conv_ae")),
         }
 
         images = test_images[:EXAMPLES]
-        code, restored = evaluation.code_and_restore(coders["dense"], images)
+        code, restored = evaluation.code_and_restore(*autoencoders["dense"], images)
         figures["dense_ae_codes"] = digits.dense_codes(images, code, restored)
-        code, restored = evaluation.code_and_restore(coders["convolutional"], images)
+        code, restored = evaluation.code_and_restore(*autoencoders["convolutional"], images)
         figures["conv_ae_codes"] = digits.conv_codes(images, code, restored)
         figures["conv_ae_feature_maps"] = digits.feature_maps(images, code)
 
@@ -53,7 +52,8 @@ def main(params: Params) -> None:
         chosen = np.unique(test_labels, return_index=True)[1][:10]
         images = test_images[chosen]
         reconstructions = {
-            name: evaluation.code_and_restore(coder, images)[1] for name, coder in coders.items()
+            name: evaluation.code_and_restore(*parts, images)[1]
+            for name, parts in autoencoders.items()
         }
         errors = {
             name: evaluation.reconstruction_errors(images, pixels).mse
@@ -65,8 +65,8 @@ def main(params: Params) -> None:
 
         images = test_images[: section.map_images]
         planes = {
-            name: evaluation.principal_plane(evaluation.code_and_restore(coder, images)[0])
-            for name, coder in coders.items()
+            name: evaluation.principal_plane(evaluation.predict(encoder, images))
+            for name, (encoder, _) in autoencoders.items()
         }
         figures["code_map"] = codes.code_map(planes, test_labels[: section.map_images], names)
 

@@ -125,7 +125,7 @@ def probe_accuracy(params: Params, bright: int) -> float:
         image[2 * label : 2 * label + 2] = bright
     dataset = Dataset(images, labels, images, labels, np.arange(4))
     model = models.dense_autoencoder(params.train_dense_ae, 8)
-    encoder = models.encoder(model)
+    encoder, _ = models.parts(model)
     codes = evaluation.predict(encoder, dataset.test_images)
     return evaluation.probe_accuracy(encoder, codes, dataset, params.probe, params.seed)
 

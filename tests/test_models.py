@@ -45,7 +45,7 @@ def test_the_models_have_the_textbooks_numbers_of_parameters(
 def test_a_code_has_the_shape_that_the_params_give_it(
     params: Params, build: Build, shape: tuple[int, ...]
 ) -> None:
-    assert models.encoder(build(params, 28)).output_shape == (None, *shape)
+    assert models.parts(build(params, 28))[0].output_shape == (None, *shape)
 
 
 def test_the_classifier_gives_each_raw_image_a_distribution(

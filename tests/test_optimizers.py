@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from pipeline import optimizers
 from pipeline.params import SGD, Adadelta, Adam, Section
@@ -30,6 +31,28 @@ def test_adadelta_takes_the_steps_of_keras(rho: float) -> None:
     ours, theirs = after_steps(optimizers.build(settings)), after_steps(plain)
     for our, their in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(our, their, rtol=1e-5)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_a_plain_step_of_sgd_is_that_of_keras(sparse: bool) -> None:
+    settings = SGD(name="sgd", learning_rate=0.25, momentum=0.0, nesterov=False)
+    start, rows = np.linspace(-1, 1, 12, dtype=np.float32).reshape(4, 3), [3, 1]
+    coefficients = np.arange(6, dtype=np.float32).reshape(2, 3)
+
+    def after(optimizer: keras.optimizers.Optimizer) -> np.ndarray:
+        variable = keras.Variable(start)
+        optimizer.build([variable])
+        with tf.GradientTape() as tape:
+            used = tf.gather(variable.value, rows) if sparse else variable.value[1::2]
+            loss = optimizer.scale_loss(tf.reduce_sum(tf.square(used) * coefficients))
+        optimizer.apply(tape.gradient(loss, [variable.value]), [variable])
+        return np.asarray(variable)
+
+    plain = keras.optimizers.SGD(learning_rate=0.25)
+    assert optimizers.is_plain(settings)
+    expected = after(plain)
+    np.testing.assert_allclose(after(optimizers.build(settings)), expected, rtol=1e-6)
+    assert not np.array_equal(expected, start)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 import tensorflow as tf
 
-from pipeline import datasets, feeding, models, subpixel, training
+from pipeline import datasets, feeding, lit_pixels, models, subpixel, training
 from pipeline.artifacts import Row
 from pipeline.datasets import Dataset, Images, Labels
 from pipeline.errors import TrainingError
@@ -36,7 +36,8 @@ class Stage:
         match name:
             case "classifier":
                 self.section = params.train_classifier
-                self.model = self.trained = models.classifier(params.train_classifier, 28, 10)
+                self.model = models.classifier(params.train_classifier, 28, 10)
+                self.trained = lit_pixels.form(self.model)
                 self.objective = training.classification(10)
             case "dense_ae":
                 self.section = params.train_dense_ae

@@ -19,7 +19,7 @@ def main() -> None:
         import numpy as np
 
         from benchmarks.arithmetic import multiply_adds
-        from pipeline import models, subpixel, training
+        from pipeline import lit_pixels, models, subpixel, training
     runtime.start_tensorflow(params.seed, params.runtime)
 
     images, labels = session.load(options.data)
@@ -30,7 +30,8 @@ def main() -> None:
     match options.model:
         case "classifier":
             section = params.train_classifier
-            model = trained = models.classifier(params.train_classifier, images.shape[1], 10)
+            model = models.classifier(params.train_classifier, images.shape[1], 10)
+            trained = lit_pixels.form(model)
             objective = training.classification(10)
         case "dense_ae":
             section = params.train_dense_ae

@@ -10,5 +10,7 @@ def train(task: Task) -> Trained:
     section = params.train_conv_ae
     model = models.conv_autoencoder(section, dataset.side)
     history = task.fit(model, section, training.reconstruction(), form=subpixel.fused(model))
-    metrics = evaluation.autoencoder_metrics(model, history, dataset, params.probe, params.seed)
+    metrics = evaluation.autoencoder_metrics(
+        model, history, dataset, params.probe, params.seed, form=subpixel.fused
+    )
     return Trained(model, history, metrics)

@@ -1,0 +1,152 @@
+"""Copies of a fork server: each is the process that was asked for, and ends as it would."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline import forkserver
+
+PIPELINE = """
+stages:
+  talk: {cmd: 'echo "$COLOUR in $PWD"'}
+  fail: {cmd: 'exit 3'}
+  wait: {cmd: 'echo waiting; exec sleep 60'}
+"""
+# Starts a DVC of its own, says which, and stays.
+CALLER = """
+import sys, time
+from pipeline import forkserver
+print(forkserver.start("dvc", "repro", "wait", outlives=sys.argv[1] == "outlives").pid, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a DVC pipeline."""
+    folder = tmp_path_factory.mktemp("pipeline")
+    subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "-q"], cwd=folder, check=True)
+    (folder / "dvc.yaml").write_text(PIPELINE)
+    # The first time, it says that it makes dvc.lock.
+    subprocess.run([sys.executable, "-m", "dvc", "repro", "-q", "talk"], cwd=folder, check=True)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path.cwd()))
+    monkeypatch.chdir(folder)
+
+
+@pytest.fixture
+def _served() -> Iterator[None]:
+    with forkserver.serving("dvc"):
+        yield
+
+
+served = pytest.mark.usefixtures("_served")
+
+
+def run(*arguments: str, env: dict[str, str] | None = None) -> tuple[int, str]:
+    """Exit status and output of DVC, started as the pipeline does it."""
+    process = forkserver.start(
+        "dvc", *arguments, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    assert process.stdout
+    printed = process.stdout.read().decode()
+    status = process.wait()
+    assert process.poll() == status
+    return status, printed
+
+
+def alive(pid: int, seconds: float = 10) -> bool:
+    """Whether a process is still there after a while; it may be found to be gone before."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        stat = Path(f"/proc/{pid}/stat")
+        if not stat.exists() or stat.read_text().rsplit(")", 1)[1].split()[0] == "Z":
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def test_a_program_is_served_only_while_a_server_runs() -> None:
+    assert not forkserver.serves("dvc")
+    with forkserver.serving("dvc"):
+        assert forkserver.serves("dvc")
+        assert not forkserver.serves("stages")
+    assert not forkserver.serves("dvc")
+    assert isinstance(forkserver.start("dvc", "--version"), subprocess.Popen)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--version",), ("repro", "-f", "talk"), ("repro", "-f", "fail"), ("nonsense",)]
+)
+def test_a_copy_prints_and_ends_as_an_ordinary_process(
+    arguments: tuple[str, ...], folder: Path
+) -> None:
+    env = os.environ | {"COLOUR": "green"}
+    ordinary = run(*arguments, env=env)
+    with forkserver.serving("dvc"):
+        assert isinstance(forkserver.start("dvc", "--version"), forkserver.Copy)
+        assert run(*arguments, env=env) == ordinary
+    if "talk" in arguments:
+        assert f"green in {folder}" in ordinary[1]
+    assert (ordinary[0] == 0) == (arguments[-1] in ("--version", "talk"))
+
+
+@served
+def test_a_killed_copy_has_the_status_of_one() -> None:
+    process = forkserver.start("dvc", "repro", "wait", stdout=subprocess.PIPE)
+    assert isinstance(process, forkserver.Copy)
+    assert process.poll() is None
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    process.kill()  # there is nothing left to kill
+
+
+@served
+@pytest.mark.parametrize("how", ["dies", "outlives"])
+def test_a_copy_dies_with_its_caller_unless_it_is_to_outlive_it(how: str) -> None:
+    caller = subprocess.Popen([sys.executable, "-c", CALLER, how], stdout=subprocess.PIPE)
+    assert caller.stdout
+    pid = int(caller.stdout.readline())
+    caller.kill()
+    caller.wait()
+    if how == "dies":
+        assert not alive(pid)
+    else:
+        assert alive(pid, seconds=1)
+        os.killpg(pid, signal.SIGKILL)
+    caller.stdout.close()
+
+
+@served
+def test_a_server_that_died_is_done_without() -> None:
+    expected = run("--version")
+    (server,) = [
+        int(entry.name)
+        for entry in Path("/proc").glob("[0-9]*")
+        if f"{os.getpid()}" == _parent(entry) and b"pipeline.forkserver" in _command(entry)
+    ]
+    os.kill(server, signal.SIGKILL)
+    assert not alive(server)
+    assert isinstance(forkserver.start("dvc", "--version"), subprocess.Popen)
+    assert run("--version") == expected
+
+
+def _parent(entry: Path) -> str:
+    try:
+        return (entry / "stat").read_text().rsplit(")", 1)[1].split()[1]
+    except OSError:
+        return ""
+
+
+def _command(entry: Path) -> bytes:
+    return (entry / "cmdline").read_bytes()
