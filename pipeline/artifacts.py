@@ -155,9 +155,15 @@ def read_history(path: Path) -> list[Row]:
 
 
 def write_figure(path: Path, figure: "Figure") -> None:
-    """Write `figure` as a PNG without the metadata that names versions."""
-    with atomic(path) as partial:
-        figure.savefig(partial, format="png", metadata={"Software": None})
+    """Write `figure` to `path` as a PNG."""
+    write_bytes(path, png(figure))
+
+
+def png(figure: "Figure") -> bytes:
+    """`figure` as a PNG without the metadata that names versions."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", metadata={"Software": None})
+    return content.getvalue()
 
 
 def write_model(path: Path, model: "keras.Model") -> None:

@@ -5,6 +5,7 @@ import numpy as np
 
 from pipeline import artifacts, datasets, evaluation, layout, model_archive, models, runtime
 from pipeline.figures import classification, codes, curves, digits, neuron, style
+from pipeline.figures.drawings import Drawings
 from pipeline.params import Params
 from pipeline.tracking.live import LiveRun
 
@@ -15,25 +16,46 @@ EXAMPLES = 5  # images beside their codes
 def main(params: Params) -> None:
     """Draw everything, then write it, and log the run."""
     section = params.visualize
-    with style.applied(usetex=section.usetex), LiveRun(STAGE) as run:
+    with (
+        style.applied(usetex=section.usetex),
+        LiveRun(STAGE) as run,
+        Drawings() as drawings,
+    ):
+        weights = section.neuron_weights
+        drawings.add("relu_neuron", neuron.relu_neuron, weights[:1])
+        drawings.add("relu_neuron_weights", neuron.relu_neuron, weights)
+
         runtime.start_tensorflow(params.seed, params.runtime)
         dataset = datasets.load(layout.PREPARED)
         names = dataset.classes
+        images, labels = dataset.train_images[:10], dataset.train_labels[:10]
+        drawings.add("digits", digits.labelled, np.array(images), names[labels])
         test_images, test_labels = np.array(dataset.test_images), np.array(dataset.test_labels)
 
-        weights = section.neuron_weights
-        figures = {
-            "relu_neuron": neuron.relu_neuron(weights[:1]),
-            "relu_neuron_weights": neuron.relu_neuron(weights),
-            "digits": digits.labelled(dataset.train_images[:10], names[dataset.train_labels[:10]]),
+        histories = {
+            stage: artifacts.read_history(layout.history(stage)) for stage in layout.TRAININGS
         }
+        drawings.add(
+            "training_curves",
+            curves.training_curves,
+            histories["train_classifier"],
+            {"Dense": histories["train_dense_ae"], "Convolutional": histories["train_conv_ae"]},
+            params.train_classifier.target_accuracy,
+        )
 
         classifier = _model("train_classifier")
         probabilities = evaluation.predict(classifier, test_images)
         predicted = probabilities.argmax(axis=1)
-        figures["confusion_matrix"] = classification.confusion_matrix(test_labels, predicted, names)
-        figures["confident_mistakes"] = classification.confident_mistakes(
-            test_images, test_labels, probabilities, names
+        drawings.add(
+            "confusion_matrix", classification.confusion_matrix, test_labels, predicted, names
+        )
+        drawings.add(
+            "confident_mistakes",
+            classification.confident_mistakes,
+            test_images,
+            test_labels,
+            probabilities,
+            names,
         )
 
         autoencoders = {
@@ -43,10 +65,10 @@ def main(params: Params) -> None:
 
         images = test_images[:EXAMPLES]
         code, restored = evaluation.code_and_restore(*autoencoders["dense"], images)
-        figures["dense_ae_codes"] = digits.dense_codes(images, code, restored)
+        drawings.add("dense_ae_codes", digits.dense_codes, images, code, restored)
         code, restored = evaluation.code_and_restore(*autoencoders["convolutional"], images)
-        figures["conv_ae_codes"] = digits.conv_codes(images, code, restored)
-        figures["conv_ae_feature_maps"] = digits.feature_maps(images, code)
+        drawings.add("conv_ae_codes", digits.conv_codes, images, code, restored)
+        drawings.add("conv_ae_feature_maps", digits.feature_maps, images, code)
 
         # One test image of each class, of ten classes at most.
         chosen = np.unique(test_labels, return_index=True)[1][:10]
@@ -59,8 +81,13 @@ def main(params: Params) -> None:
             name: evaluation.reconstruction_errors(images, pixels).mse
             for name, pixels in reconstructions.items()
         }
-        figures["comparison"] = digits.comparison(
-            images, names[test_labels[chosen]], reconstructions, errors
+        drawings.add(
+            "comparison",
+            digits.comparison,
+            images,
+            names[test_labels[chosen]],
+            reconstructions,
+            errors,
         )
 
         images = test_images[: section.map_images]
@@ -68,19 +95,11 @@ def main(params: Params) -> None:
             name: evaluation.principal_plane(evaluation.predict(encoder, images))
             for name, (encoder, _) in autoencoders.items()
         }
-        figures["code_map"] = codes.code_map(planes, test_labels[: section.map_images], names)
+        drawings.add("code_map", codes.code_map, planes, test_labels[: section.map_images], names)
 
-        histories = {
-            stage: artifacts.read_history(layout.history(stage)) for stage in layout.TRAININGS
-        }
-        figures["training_curves"] = curves.training_curves(
-            histories["train_classifier"],
-            {"Dense": histories["train_dense_ae"], "Convolutional": histories["train_conv_ae"]},
-            params.train_classifier.target_accuracy,
-        )
-
+        figures = drawings.finished()
         for name, figure in figures.items():
-            artifacts.write_figure(layout.FIGURES / f"{name}.png", figure)
+            artifacts.write_bytes(layout.FIGURES / f"{name}.png", figure)
         print(f"{len(figures)} figures in {layout.FIGURES}")
         run.complete()
 
