@@ -7,9 +7,10 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from pipeline import forkserver, layout, report
+from pipeline import layout, report
 from pipeline.errors import StageFailed
-from pipeline.forkserver import Process
+from pipeline.forkserver import client as forkserver
+from pipeline.forkserver.client import Process
 from pipeline.params import load_params
 from pipeline.tracking.live import UNTRACKED
 

@@ -7,7 +7,7 @@ is imported: a mistake is told at once, and no library starts with other setting
 import importlib
 import sys
 
-from pipeline import forkserver
+from pipeline.forkserver import client as forkserver
 
 
 def main(arguments: list[str]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import forkserver
+from pipeline.forkserver import client as forkserver
 
 PIPELINE = """
 stages:
@@ -21,7 +21,7 @@ stages:
 # Starts a DVC of its own, says which, and stays.
 CALLER = """
 import sys, time
-from pipeline import forkserver
+from pipeline.forkserver import client as forkserver
 print(forkserver.start("dvc", "repro", "wait", outlives=sys.argv[1] == "outlives").pid, flush=True)
 time.sleep(60)
 """
@@ -133,7 +133,7 @@ def test_a_server_that_died_is_done_without() -> None:
     (server,) = [
         int(entry.name)
         for entry in Path("/proc").glob("[0-9]*")
-        if f"{os.getpid()}" == _parent(entry) and b"pipeline.forkserver" in _command(entry)
+        if f"{os.getpid()}" == _parent(entry) and b"pipeline.forkserver.server" in _command(entry)
     ]
     os.kill(server, signal.SIGKILL)
     assert not alive(server)

@@ -17,8 +17,8 @@ from typing import IO, Self
 
 import psutil
 
-from pipeline import forkserver
-from pipeline.forkserver import Process
+from pipeline.forkserver import client as forkserver
+from pipeline.forkserver.client import Process
 from pipeline.tracking import address
 
 PATIENCE = 4.0  # seconds that a finished stage waits for a further sign of life from a server

@@ -109,6 +109,36 @@ def test_kills_at_random_instants_change_no_byte(
     assert not list(repository.path.glob("data/**/.*.partial"))
 
 
+def test_make_repro_killed_with_all_that_it_started_goes_on_to_the_same_bytes(
+    long_running: Repository, tmp_path: Path
+) -> None:
+    whole, killed = (copied(long_running, tmp_path / name) for name in ("whole", "killed"))
+    command = ("-m", "pipeline", "repro")
+    for repository in (whole, killed):
+        repository.edit_params(lambda text: text.replace("seed: 42", "seed: 43"))
+    whole.python(*command, PIPELINE_TRACKING="off")
+
+    for stage in ("train_dense_ae", "train_conv_ae"):
+        process = subprocess.Popen(
+            [sys.executable, *command],
+            cwd=killed.path,
+            env=killed.environment() | {"PIPELINE_TRACKING": "off"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        wait_for_a_state(killed, stage, process)
+        assert process.poll() is None
+        kill(process)
+    assert list(killed.path.glob(".checkpoints/train_conv_ae/*.npz"))
+    killed.python(*command, PIPELINE_TRACKING="off")
+
+    for stage in layout.STAGES:
+        outs = lock.locked(stage, whole.path).outs
+        assert lock.hashes(outs, killed.path) == outs
+    assert not list(killed.path.glob(".checkpoints/*"))
+
+
 @pytest.mark.parametrize("stage", layout.TRAININGS)
 def test_a_kill_in_the_midst_of_a_write_leaves_no_half_written_file(
     repository: Repository, tmp_path: Path, stage: str
