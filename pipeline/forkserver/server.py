@@ -81,7 +81,6 @@ class Request(NamedTuple):
             if select.select([self.client], [], [], 0)[0]:  # it closed before
                 sys.exit()
         arguments: list[str] = request["arguments"]
-        sys.argv[1:] = arguments
         return arguments
 
 
@@ -95,7 +94,8 @@ def main(program: str, listener: socket.socket) -> None:
         entry, *_ = [importlib.import_module(name) for name in needed.modules]
     run: Callable[[list[str]], int | None] = entry.main
     if request := _serve(listener):
-        sys.exit(run(request.become()))
+        sys.argv = [program, *request.become()]
+        sys.exit(run(sys.argv[1:]))
 
 
 def _serve(listener: socket.socket) -> Request | None:
