@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import models, subpixel, training
+from pipeline import lit_pixels, models, subpixel, training
 from pipeline.artifacts import Row
 from pipeline.checkpoints import Checkpoint
 from pipeline.datasets import Dataset
@@ -86,6 +86,7 @@ class Training:
             case "classifier":
                 objective = training.classification(10)
                 model = models.classifier(self.params.train_classifier, 28, 10)
+                model = lit_pixels.form(model)
             case "dense_ae":
                 model = models.dense_autoencoder(self.params.train_dense_ae, 28)
             case "conv_ae":
@@ -108,7 +109,8 @@ class Training:
 def test_an_interrupted_training_ends_with_the_same_weights_and_history(
     params: Params, digits: Dataset, model: str
 ) -> None:
-    training_ = Training(params, digits, model)
+    optimizer = getattr(params, f"train_{model}").optimizer
+    training_ = Training(params, digits, model, optimizer=optimizer)
     whole = training_.run()
     # After the first and the second epoch, and when all are done but nothing is written.
     assert training_.interrupt(1, 2, EPOCHS).run() == whole
