@@ -47,7 +47,8 @@ class Copy:
     def kill(self) -> None:
         """End it, if it has not ended."""
         if self.poll() is None:
-            os.kill(self.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(self.pid, signal.SIGKILL)
 
     def _hear(self, flags: int = 0) -> int:
         if self.returncode is None:

@@ -115,8 +115,11 @@ def _ended_well(process: Process) -> bool:
 
 
 def _worked(process: Process) -> float:
-    """Seconds of CPU that it has used."""
-    user, system, *_ = psutil.Process(process.pid).cpu_times()
+    """Seconds of CPU that it has used; 0 if it has ended, and a server of its kind has seen to it."""
+    try:
+        user, system, *_ = psutil.Process(process.pid).cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
     return float(user + system)
 
 
