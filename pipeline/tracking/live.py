@@ -115,7 +115,7 @@ def _ended_well(process: Process) -> bool:
 
 
 def _worked(process: Process) -> float:
-    """Seconds of CPU that it has used; 0 if it has ended, and a server of its kind has seen to it."""
+    """Seconds of CPU that it has used; 0 if it has ended, and a fork server has seen to it."""
     try:
         user, system, *_ = psutil.Process(process.pid).cpu_times()
     except psutil.NoSuchProcess:
