@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import json
 import re
+import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -63,6 +64,22 @@ def locked(stage: str, root: Path = Path()) -> StageState:
         params=entry.get("params", {}).get(str(layout.PARAMS), {}),
         outs={out["path"]: out["md5"] for out in entry["outs"]},
     )
+
+
+def mend(root: Path = Path()) -> bool:
+    """Whether dvc.lock lacked its end, as a DVC that is killed while it writes leaves it.
+
+    DVC refuses to read one. The committed one takes its place, or none: DVC's run cache knows the
+    outs of whatever has run since.
+    """
+    path = root / layout.LOCK
+    with _no_writer(root):
+        cut_short = path.exists() and not path.read_bytes().endswith(b"\n")
+        if cut_short:
+            path.unlink()
+            command = ("git", "checkout", "--quiet", "--", layout.LOCK)
+            subprocess.run(command, cwd=root, stderr=subprocess.DEVNULL, check=False)
+    return cut_short
 
 
 def current(stage: str, root: Path = Path()) -> StageState:

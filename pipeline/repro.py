@@ -7,7 +7,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from pipeline import layout, report
+from pipeline import layout, lock, report
 from pipeline.errors import StageFailed
 from pipeline.forkserver import client as forkserver
 from pipeline.forkserver.client import Process
@@ -45,6 +45,8 @@ def main(*, from_scratch: bool) -> None:
     load_params(layout.PARAMS)
     if from_scratch:
         shutil.rmtree(layout.CHECKPOINTS, ignore_errors=True)
+    if lock.mend():
+        print(f"{layout.LOCK}: cut short when DVC was killed; DVC's run cache makes up for it")
     untracked: list[str] = []
     with forkserver.serving("dvc"):
         if _out_of_date():

@@ -159,6 +159,32 @@ def test_a_lock_file_that_dvc_is_writing_is_read_when_it_is_whole() -> None:
 
 
 @pytest.mark.usefixtures("repository")
+def test_a_lock_file_that_dvc_was_killed_in_writing_is_removed() -> None:
+    whole = layout.LOCK.read_bytes()
+    layout.DVC_LOCK.parent.mkdir(parents=True)
+    for left in (0, len(whole) // 2, len(whole) - 1):
+        layout.LOCK.write_bytes(whole[:left])
+        assert lock.mend()
+        assert not layout.LOCK.exists()
+    assert not lock.mend()
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_lock_file_that_dvc_is_writing_is_not_mended() -> None:
+    whole = layout.LOCK.read_bytes()
+    layout.DVC_LOCK.parent.mkdir(parents=True)
+    with ThreadPoolExecutor(1) as pool:
+        with Lock(layout.DVC_LOCK):
+            layout.LOCK.write_bytes(b"")
+            mended = pool.submit(lock.mend)
+            with pytest.raises(TimeoutError):
+                mended.result(timeout=0.5)
+            layout.LOCK.write_bytes(whole)
+        assert not mended.result()
+    assert layout.LOCK.read_bytes() == whole
+
+
+@pytest.mark.usefixtures("repository")
 @pytest.mark.parametrize(
     ("look", "told"),
     [

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import datasets, readers
-from tests.whole.conftest import ROOT, Repository, make_repository
+from pipeline import datasets, layout, lock, readers
+from tests.whole.conftest import ROOT, Repository, copied, make_repository
 
 pytestmark = pytest.mark.slow
 
@@ -191,6 +191,28 @@ def test_a_broken_param_stops_repro_in_one_line_before_any_out_is_touched(
     finally:
         (repository.path / "params.yaml").write_text(before)
     assert "up to date" in repository.dvc("status")
+
+
+def test_a_dvc_lock_cut_short_by_a_kill_is_the_committed_one_again(
+    repository: Repository, tmp_path: Path
+) -> None:
+    cut = copied(repository, tmp_path / "cut")
+    (cut.path / "dvc.lock").write_bytes(b"")  # as DVC does before it writes
+    assert "Everything is up to date." in cut.python("-m", "pipeline", "repro")
+    assert cut.run("git", "status", "--porcelain") == ""
+
+
+def test_a_dvc_lock_cut_short_before_it_was_ever_committed_costs_no_training(
+    repository: Repository, tmp_path: Path
+) -> None:
+    cut = copied(repository, tmp_path / "cut")
+    cut.run("git", "rm", "--quiet", "--cached", "dvc.lock")
+    (cut.path / "dvc.lock").write_bytes(b"")
+    printed = cut.python("-m", "pipeline", "repro")
+    assert printed.count("is cached - skipping run") == len(layout.STAGES)
+    assert "Running stage" not in printed
+    for stage in layout.STAGES:
+        assert lock.locked(stage, cut.path) == lock.locked(stage, repository.path)
 
 
 @pytest.mark.exhaustive
