@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from pipeline import models, params, training
+from pipeline import models, objectives, params, training
 from pipeline.artifacts import Row
 from pipeline.datasets import Dataset, Images
 
@@ -132,7 +132,7 @@ def probe_accuracy(
         probe,
         (train, dataset.train_labels[:count]),
         None,
-        objective=training.classification(classes),
+        objective=objectives.classification(classes),
         section=section,
         seed=seed,
     )

@@ -10,6 +10,8 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from pipeline import optimizers
+
 
 def form(model: keras.Model) -> keras.Model:
     """A chain of layers equal to `model`, variables shared, to train in its place.
@@ -37,5 +39,5 @@ class _LitDense(layers.Layer):
         lit = tf.where(tf.reduce_any(tf.cast(pixels, tf.bool), axis=1))[:, 0]
         # Transposed as bytes, which TensorFlow would else do inside the product, in more time.
         inputs = tf.cast(tf.transpose(tf.gather(pixels, lit)), tf.float32) * self.scale
-        products = tf.matmul(inputs, tf.gather(self.dense.kernel.value, lit))
+        products = tf.matmul(inputs, optimizers.rows(self.dense.kernel.value, lit))
         return self.dense.activation(tf.nn.bias_add(products, self.dense.bias))

@@ -7,52 +7,20 @@ Callbacks, history, metrics and optimizers stay Keras's own.
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 import keras
 import tensorflow as tf
 
-from pipeline import artifacts, feeding, losses, optimizers, params
+from pipeline import artifacts, feeding, optimizers, params
 from pipeline.artifacts import Row
 from pipeline.checkpoints import Checkpoint
 from pipeline.errors import TrainingError
 from pipeline.feeding import Examples
+from pipeline.objectives import Objective
 
 OnEpoch = Callable[[Row], None]
 
 EVALUATION_BATCH = 64  # examples; of larger ones, feature maps no longer fit a core's cache
-
-
-@dataclass(frozen=True)
-class Objective:
-    """What a model is trained for.
-
-    Attributes:
-        targets: maps a batch of inputs and labels to what the model should put out.
-        loss: a Keras loss by name, or a function of targets and outputs.
-        metrics: Keras metrics by name.
-    """
-
-    targets: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-    loss: str | Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-    metrics: tuple[str, ...] = ()
-
-
-def classification(classes: int) -> Objective:
-    """Tell one of `classes` labels, as one-hot vectors."""
-    return Objective(
-        targets=lambda inputs, labels: tf.one_hot(labels, classes),  # noqa: ARG005
-        loss="categorical_crossentropy",
-        metrics=("accuracy",),
-    )
-
-
-def reconstruction() -> Objective:
-    """Give back the image, scaled to 0..1."""
-    return Objective(
-        targets=lambda images, labels: tf.cast(images, tf.float32) / 255,  # noqa: ARG005
-        loss=losses.binary_crossentropy,
-    )
 
 
 def fit(

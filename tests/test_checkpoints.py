@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import lit_pixels, models, subpixel, training
+from pipeline import lit_pixels, models, objectives, subpixel, training
 from pipeline.artifacts import Row
 from pipeline.checkpoints import Checkpoint
 from pipeline.datasets import Dataset
@@ -81,10 +81,10 @@ class Training:
 
     def _fit(self, on_epoch: Sequence[training.OnEpoch] = ()) -> Result:
         start_tensorflow(self.params.seed, self.params.runtime)
-        objective = training.reconstruction()
+        objective = objectives.reconstruction()
         match self.model:
             case "classifier":
-                objective = training.classification(10)
+                objective = objectives.classification(10)
                 model = models.classifier(self.params.train_classifier, 28, 10)
                 model = lit_pixels.form(model)
             case "dense_ae":

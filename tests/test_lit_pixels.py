@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline import lit_pixels, models
+from pipeline import lit_pixels, models, optimizers
 from pipeline.datasets import Dataset, Images
 from pipeline.params import Params
 
@@ -67,3 +67,22 @@ def test_the_gradient_of_the_weights_has_rows_for_lit_pixels_alone(
     lit = np.flatnonzero(images.reshape(32, -1).any(axis=0))
     np.testing.assert_array_equal(gradient.indices, lit)
     assert len(lit) < 0.7 * kernel.shape[0]
+
+
+def test_a_step_of_training_reads_and_writes_rows_of_the_weights_once(
+    model: keras.Model, params: Params
+) -> None:
+    form = lit_pixels.form(model)
+    optimizer = optimizers.build(params.train_classifier.optimizer)
+    optimizer.build(form.trainable_variables)
+
+    @tf.function
+    def step(images: tf.Tensor) -> None:
+        with tf.GradientTape() as tape:
+            error = tf.reduce_sum(tf.square(form(images)))
+        with tf.name_scope("step"):  # the first of a graph's names has to begin with a letter
+            optimizer.apply(tape.gradient(error, form.trainable_weights), form.trainable_weights)
+
+    graph = step.get_concrete_function(tf.TensorSpec((None, 28, 28), tf.uint8)).graph
+    kinds = [operation.type for operation in graph.get_operations()]
+    assert kinds.count("ResourceGather") == kinds.count("ResourceScatterUpdate") == 1

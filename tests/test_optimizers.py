@@ -43,9 +43,11 @@ def test_a_plain_step_of_sgd_is_that_of_keras(sparse: bool) -> None:
         variable = keras.Variable(start)
         optimizer.build([variable])
         with tf.GradientTape() as tape:
-            used = tf.gather(variable.value, rows) if sparse else variable.value[1::2]
+            used = optimizers.rows(variable.value, rows) if sparse else variable.value[1::2]
             loss = optimizer.scale_loss(tf.reduce_sum(tf.square(used) * coefficients))
-        optimizer.apply(tape.gradient(loss, [variable.value]), [variable])
+        gradients = tape.gradient(loss, [variable.value])
+        assert isinstance(gradients[0], optimizers.RowsGradient) == sparse
+        optimizer.apply(gradients, [variable])
         return np.asarray(variable)
 
     plain = keras.optimizers.SGD(learning_rate=0.25)

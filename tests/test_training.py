@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 import tensorflow as tf
 
-from pipeline import datasets, feeding, lit_pixels, models, subpixel, training
+from pipeline import datasets, feeding, lit_pixels, models, objectives, subpixel, training
 from pipeline.artifacts import Row
 from pipeline.datasets import Dataset, Images, Labels
 from pipeline.errors import TrainingError
@@ -31,14 +31,14 @@ class Stage:
     def __init__(self, name: str, params: Params) -> None:
         start_tensorflow(params.seed, params.runtime)
         self.rows: list[Row] = []
-        self.objective = training.reconstruction()
+        self.objective = objectives.reconstruction()
         self.section: Training
         match name:
             case "classifier":
                 self.section = params.train_classifier
                 self.model = models.classifier(params.train_classifier, 28, 10)
                 self.trained = lit_pixels.form(self.model)
-                self.objective = training.classification(10)
+                self.objective = objectives.classification(10)
             case "dense_ae":
                 self.section = params.train_dense_ae
                 self.model = self.trained = models.dense_autoencoder(params.train_dense_ae, 28)

@@ -19,20 +19,20 @@ def main() -> None:
         import numpy as np
 
         from benchmarks.arithmetic import multiply_adds
-        from pipeline import lit_pixels, models, subpixel, training
+        from pipeline import lit_pixels, models, objectives, subpixel, training
     runtime.start_tensorflow(params.seed, params.runtime)
 
     images, labels = session.load(options.data)
     if math.isfinite(options.memory_budget):
         images = np.memmap(options.data / "images.idx", np.uint8, "r", 16, images.shape)
-    objective = training.reconstruction()
+    objective = objectives.reconstruction()
     section: Training
     match options.model:
         case "classifier":
             section = params.train_classifier
             model = models.classifier(params.train_classifier, images.shape[1], 10)
             trained = lit_pixels.form(model)
-            objective = training.classification(10)
+            objective = objectives.classification(10)
         case "dense_ae":
             section = params.train_dense_ae
             model = trained = models.dense_autoencoder(params.train_dense_ae, images.shape[1])

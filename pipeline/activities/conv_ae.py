@@ -1,6 +1,6 @@
 """Activity 4: the same with convolutions: 60 times fewer parameters, a code 4 times the image."""
 
-from pipeline import evaluation, models, subpixel, training
+from pipeline import evaluation, models, objectives, subpixel
 from pipeline.activities.task import Task, Trained
 
 
@@ -9,7 +9,7 @@ def train(task: Task) -> Trained:
     params, dataset = task.params, task.dataset
     section = params.train_conv_ae
     model = models.conv_autoencoder(section, dataset.side)
-    history = task.fit(model, section, training.reconstruction(), form=subpixel.fused(model))
+    history = task.fit(model, section, objectives.reconstruction(), form=subpixel.fused(model))
     metrics = evaluation.autoencoder_metrics(
         model, history, dataset, params.probe, params.seed, form=subpixel.fused
     )

@@ -1,6 +1,6 @@
 """Activity 3: squeeze each image through a code of 100 numbers, and give it back."""
 
-from pipeline import evaluation, models, training
+from pipeline import evaluation, models, objectives
 from pipeline.activities.task import Task, Trained
 
 
@@ -9,6 +9,6 @@ def train(task: Task) -> Trained:
     params, dataset = task.params, task.dataset
     section = params.train_dense_ae
     model = models.dense_autoencoder(section, dataset.side)
-    history = task.fit(model, section, training.reconstruction())
+    history = task.fit(model, section, objectives.reconstruction())
     metrics = evaluation.autoencoder_metrics(model, history, dataset, params.probe, params.seed)
     return Trained(model, history, metrics)

@@ -11,8 +11,9 @@ from pipeline import artifacts, layout, training
 from pipeline.artifacts import Row
 from pipeline.checkpoints import Checkpoint
 from pipeline.datasets import Dataset
+from pipeline.objectives import Objective
 from pipeline.params import Params, Training
-from pipeline.training import Objective, OnEpoch
+from pipeline.training import OnEpoch
 
 
 @dataclass(frozen=True)
