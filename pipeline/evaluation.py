@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import keras
@@ -15,6 +16,7 @@ from pipeline.artifacts import Row
 from pipeline.datasets import Dataset, Images
 
 Floats = npt.NDArray[np.float32]
+Predict = Callable[[Images | Floats], Floats]
 
 BATCH = 128  # larger ones no longer fit a core's cache
 SSIM_WINDOW = 11  # pixels, with a Gaussian of sigma 1.5: Wang et al. 2004
@@ -71,9 +73,9 @@ def autoencoder_metrics(
     `form` gives a faster model of the same function as the encoder, or the decoder, that it is
     called with.
     """
-    encoder, decoder = map(form, models.parts(model))
-    codes, reconstructions = code_and_restore(encoder, decoder, dataset.test_images)
-    errors = reconstruction_errors(dataset.test_images, reconstructions)
+    encode, decode = (predictor(form(part)) for part in models.parts(model))
+    codes = encode(dataset.test_images)
+    errors = reconstruction_errors(dataset.test_images, decode(codes))
     code_size = math.prod(codes.shape[1:])
     return {
         "train_loss": history[-1]["loss"],
@@ -81,7 +83,7 @@ def autoencoder_metrics(
         "test_mse": _mean(errors.mse),
         "test_psnr": _mean(errors.psnr),
         "test_ssim": _mean(errors.ssim),
-        "probe_accuracy": probe_accuracy(encoder, codes, dataset, probe, seed),
+        "probe_accuracy": probe_accuracy(encode, codes, dataset, probe, seed),
         "parameters": model.count_params(),
         "code_size": code_size,
         # Numbers in an image for each number in its code; below 1 the "code" is larger.
@@ -92,12 +94,18 @@ def autoencoder_metrics(
 
 def reconstruction_errors(images: Images, reconstructions: Floats) -> Reconstruction:
     """Errors of each of `reconstructions`, float32 (n, side, side), against its image, uint8."""
-    shape = (None, *images.shape[1:])  # one graph for all batches; the last may be smaller
-    signature = tf.TensorSpec(shape, tf.uint8), tf.TensorSpec(shape, tf.float32)
-    errors = tf.function(_errors, input_signature=signature, autograph=False)
+    errors = _errors_of_images(*images.shape[1:])
     batches = [slice(start, start + BATCH) for start in range(0, len(images), BATCH)]
     parts = [errors(images[batch], reconstructions[batch]) for batch in batches]
     return Reconstruction(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+@cache
+def _errors_of_images(height: int, width: int) -> Callable[..., tuple[tf.Tensor, ...]]:
+    """`_errors` as a graph, for any number of images of one size."""
+    shape = (None, height, width)
+    signature = tf.TensorSpec(shape, tf.uint8), tf.TensorSpec(shape, tf.float32)
+    return tf.function(_errors, input_signature=signature, autograph=False)
 
 
 def _errors(images: tf.Tensor, reconstructions: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -112,7 +120,7 @@ def _errors(images: tf.Tensor, reconstructions: tf.Tensor) -> tuple[tf.Tensor, .
 
 
 def probe_accuracy(
-    encoder: keras.Model,
+    encode: Predict,
     test_codes: Floats,
     dataset: Dataset,
     section: params.Training,
@@ -125,7 +133,7 @@ def probe_accuracy(
     """
     test = test_codes.reshape(len(test_codes), -1)
     count = min(PROBE_CODES, PROBE_BYTES // test[:1].nbytes)
-    train = predict(encoder, dataset.train_images[:count]).reshape(-1, test.shape[1])
+    train = encode(dataset.train_images[:count]).reshape(-1, test.shape[1])
     classes = len(dataset.classes)
     probe = models.linear_probe(train.shape[1], classes)
     training.fit(
@@ -136,27 +144,24 @@ def probe_accuracy(
         section=section,
         seed=seed,
     )
-    right = predict(probe, test).argmax(axis=1) == dataset.test_labels
+    right = predictor(probe)(test).argmax(axis=1) == dataset.test_labels
     return float(right.mean())
 
 
-def predict(model: keras.Model, inputs: Images | Floats) -> Floats:
-    """The model's output for each of `inputs`, float32 (n, ...)."""
+def predictor(model: keras.Model) -> Predict:
+    """A function from inputs to the outputs of `model`, float32 (n, ...)."""
     # Keras's own `predict` gives the same numbers, and takes 1.5 times as long: its data loader
-    # gathers each batch image by image.
-    outputs = np.empty((len(inputs), *model.output_shape[1:]), np.float32)
-    for start in range(0, len(inputs), BATCH):
-        batch = slice(start, start + BATCH)
-        outputs[batch] = model.predict_on_batch(inputs[batch])
-    return outputs
+    # gathers each batch image by image. It also traces a graph for each size of the last batch.
+    signature = tf.TensorSpec(model.input.shape, model.input.dtype)
+    graph = tf.function(model, input_signature=(signature,), autograph=False)
 
+    def predict(inputs: Images | Floats) -> Floats:
+        outputs = np.empty((len(inputs), *model.output_shape[1:]), np.float32)
+        for start in range(0, len(inputs), BATCH):
+            outputs[start : start + BATCH] = graph(inputs[start : start + BATCH])
+        return outputs
 
-def code_and_restore(
-    encoder: keras.Model, decoder: keras.Model, images: Images
-) -> tuple[Floats, Floats]:
-    """Code and reconstruction of each of `images`."""
-    codes = predict(encoder, images)
-    return codes, predict(decoder, codes)
+    return predict
 
 
 def _mean(values: Floats) -> float:

@@ -43,8 +43,8 @@ def main(params: Params) -> None:
             params.train_classifier.target_accuracy,
         )
 
-        classifier = _model("train_classifier")
-        probabilities = evaluation.predict(classifier, test_images)
+        classify = evaluation.predictor(_model("train_classifier"))
+        probabilities = classify(test_images)
         predicted = probabilities.argmax(axis=1)
         drawings.add(
             "confusion_matrix", classification.confusion_matrix, test_labels, predicted, names
@@ -59,23 +59,24 @@ def main(params: Params) -> None:
         )
 
         autoencoders = {
-            "dense": models.parts(_model("train_dense_ae")),
-            "convolutional": models.parts(_model("train_conv_ae")),
+            name: [evaluation.predictor(part) for part in models.parts(_model(stage))]
+            for name, stage in (("dense", "train_dense_ae"), ("convolutional", "train_conv_ae"))
         }
 
         images = test_images[:EXAMPLES]
-        code, restored = evaluation.code_and_restore(*autoencoders["dense"], images)
-        drawings.add("dense_ae_codes", digits.dense_codes, images, code, restored)
-        code, restored = evaluation.code_and_restore(*autoencoders["convolutional"], images)
-        drawings.add("conv_ae_codes", digits.conv_codes, images, code, restored)
+        encode, decode = autoencoders["dense"]
+        code = encode(images)
+        drawings.add("dense_ae_codes", digits.dense_codes, images, code, decode(code))
+        encode, decode = autoencoders["convolutional"]
+        code = encode(images)
+        drawings.add("conv_ae_codes", digits.conv_codes, images, code, decode(code))
         drawings.add("conv_ae_feature_maps", digits.feature_maps, images, code)
 
         # One test image of each class, of ten classes at most.
         chosen = np.unique(test_labels, return_index=True)[1][:10]
         images = test_images[chosen]
         reconstructions = {
-            name: evaluation.code_and_restore(*parts, images)[1]
-            for name, parts in autoencoders.items()
+            name: decode(encode(images)) for name, (encode, decode) in autoencoders.items()
         }
         errors = {
             name: evaluation.reconstruction_errors(images, pixels).mse
@@ -92,8 +93,8 @@ def main(params: Params) -> None:
 
         images = test_images[: section.map_images]
         planes = {
-            name: evaluation.principal_plane(evaluation.predict(encoder, images))
-            for name, (encoder, _) in autoencoders.items()
+            name: evaluation.principal_plane(encode(images))
+            for name, (encode, _) in autoencoders.items()
         }
         drawings.add("code_map", codes.code_map, planes, test_labels[: section.map_images], names)
 

@@ -126,8 +126,9 @@ def probe_accuracy(params: Params, bright: int) -> float:
     dataset = Dataset(images, labels, images, labels, np.arange(4))
     model = models.dense_autoencoder(params.train_dense_ae, 8)
     encoder, _ = models.parts(model)
-    codes = evaluation.predict(encoder, dataset.test_images)
-    return evaluation.probe_accuracy(encoder, codes, dataset, params.probe, params.seed)
+    encode = evaluation.predictor(encoder)
+    codes = encode(dataset.test_images)
+    return evaluation.probe_accuracy(encode, codes, dataset, params.probe, params.seed)
 
 
 def exact_plane(codes: Floats) -> tuple[Floats, Floats]:

@@ -81,7 +81,8 @@ def test_every_model_of_the_pipeline_is_read_as_it_was(
     read = model_archive.read(tmp_path / "model.keras")
     assert not read.compiled
     np.testing.assert_array_equal(
-        evaluation.predict(read, digits.test_images), evaluation.predict(model, digits.test_images)
+        evaluation.predictor(read)(digits.test_images),
+        evaluation.predictor(model)(digits.test_images),
     )
 
 

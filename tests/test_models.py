@@ -51,7 +51,7 @@ def test_a_code_has_the_shape_that_the_params_give_it(
 def test_the_classifier_gives_each_raw_image_a_distribution(
     params: Params, digits: Dataset
 ) -> None:
-    probabilities = evaluation.predict(classifier(params, 28), digits.test_images)
+    probabilities = evaluation.predictor(classifier(params, 28))(digits.test_images)
     assert probabilities.shape == (len(digits.test_images), 10)
     assert probabilities.min() >= 0
     assert probabilities.sum(axis=1) == pytest.approx(1)
@@ -61,7 +61,7 @@ def test_the_classifier_gives_each_raw_image_a_distribution(
 def test_an_autoencoder_gives_each_raw_image_one_of_its_size_from_0_to_1(
     params: Params, digits: Dataset, build: Build
 ) -> None:
-    reconstructions = evaluation.predict(build(params, 28), digits.test_images)
+    reconstructions = evaluation.predictor(build(params, 28))(digits.test_images)
     assert reconstructions.shape == digits.test_images.shape
     assert reconstructions.min() >= 0
     assert reconstructions.max() <= 1

@@ -30,18 +30,23 @@ def in_graph(
     return *computed(logits), {operation.type for operation in operations}
 
 
-@pytest.mark.parametrize("shape", [(-1,), (7, 3)], ids=["sigmoid last", "reshape last"])
+@pytest.mark.parametrize(
+    "shape", [(-1,), (4, -1), (5, 4, 4), (2, 5, 8)], ids=["one", "odd", "one product", "products"]
+)
 def test_binary_crossentropy_and_its_gradient_are_those_of_keras(shape: tuple[int, ...]) -> None:
-    logits = tf.linspace(-9.0, 9.0, 21)
-    targets = np.random.default_rng(7).random(21, np.float32).reshape(shape)
+    logits = tf.linspace(-9.0, 9.0, 80 if len(shape) > 2 else 84)
+    targets = tf.reshape(np.random.default_rng(7).random(logits.shape, np.float32), shape)
 
     def activation(logits: tf.Tensor) -> tf.Tensor:
         return tf.reshape(tf.sigmoid(logits), shape)
 
-    ours, our_gradient, _ = in_graph(objectives.binary_crossentropy, activation, logits, targets)
+    ours, our_gradient, operations = in_graph(
+        objectives.binary_crossentropy, activation, logits, targets
+    )
     theirs, their_gradient, _ = in_graph(
         keras.losses.binary_crossentropy, activation, logits, targets
     )
+    assert "Prod" in operations
     np.testing.assert_allclose(np.mean(ours), np.mean(theirs), rtol=1e-5)
     np.testing.assert_allclose(our_gradient, their_gradient, rtol=1e-3, atol=1e-6)
 
@@ -58,6 +63,16 @@ def test_categorical_crossentropy_and_its_gradient_are_those_of_keras() -> None:
     assert "SoftmaxCrossEntropyWithLogits" in operations
     np.testing.assert_allclose(ours, theirs, rtol=1e-6)
     np.testing.assert_allclose(our_gradient, their_gradient, rtol=1e-5, atol=1e-7)
+
+
+def test_the_loss_of_undecided_probabilities_is_the_logarithm_of_two() -> None:
+    losses, _, _ = in_graph(
+        objectives.binary_crossentropy,
+        tf.sigmoid,
+        tf.zeros((3, 784)),
+        np.ones((3, 784), np.float32),
+    )
+    np.testing.assert_allclose(losses, [np.log(2)] * 3, rtol=1e-6)
 
 
 @pytest.mark.parametrize("logit", [-200.0, 200.0])

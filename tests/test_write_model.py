@@ -68,8 +68,8 @@ def test_a_written_model_loads_in_safe_mode_and_predicts_the_same(
 ) -> None:
     loaded = keras.saving.load_model(written, compile=False, safe_mode=True)
     np.testing.assert_array_equal(
-        evaluation.predict(loaded, digits.test_images),
-        evaluation.predict(model, digits.test_images),
+        evaluation.predictor(loaded)(digits.test_images),
+        evaluation.predictor(model)(digits.test_images),
     )
 
 
