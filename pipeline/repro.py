@@ -74,6 +74,8 @@ def _run_all() -> list[str]:
 
 
 def _out_of_date() -> bool:
+    if not all(layout.model(stage).exists() for stage in layout.TRAININGS):
+        return True  # so DVC would say, in 0.3 s
     status = forkserver.start("dvc", "status", "--json", stdout=subprocess.PIPE)
     assert status.stdout is not None  # noqa: S101 - it is a pipe
     found = status.stdout.read()

@@ -79,7 +79,7 @@ def main(params: Params) -> None:
             name: decode(encode(images)) for name, (encode, decode) in autoencoders.items()
         }
         errors = {
-            name: evaluation.reconstruction_errors(images, pixels).mse
+            name: evaluation.squared_errors(images, pixels)
             for name, pixels in reconstructions.items()
         }
         drawings.add(
