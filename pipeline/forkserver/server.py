@@ -37,7 +37,12 @@ class Program(NamedTuple):
 
 
 PROGRAMS = {
-    "dvc": Program(("dvc.cli", "dvc.cli.parser", "dvc.repo.reproduce", "dvc.repo.status")),
+    "dvc": Program(
+        (
+            *("dvc.cli", "dvc.cli.parser", "dvc.lock", "dvc.repo.datasets", "dvc.repo.open_repo"),
+            *("dvc.repo.reproduce", "dvc.repo.status", "pyparsing"),
+        )
+    ),
     "stages": Program(
         ("stages.__main__", *(f"stages.{stage}" for stage in layout.STAGES)),
         used=("matplotlib",),

@@ -96,7 +96,10 @@ def complete(store: Store, run: Run, state: StageState, alive: SignOfLife) -> No
 def _log_training(store: Store, run: Run, state: StageState, alive: SignOfLife) -> None:
     client, run_id = store.client, run.info.run_id
     history = artifacts.read_history(layout.history(state.name))
-    log_datasets(client, run_id, [_dataset(state, part) for part in ("train", "test")])
+    raw = lock.locked("prepare").params["prepare"]
+    log_datasets(
+        client, run_id, [_dataset(state, part, raw[f"{part}_images"]) for part in ("train", "test")]
+    )
     alive()
     for path in (layout.structure, layout.history, layout.metrics):
         client.log_artifact(run_id, str(path(state.name)))
@@ -133,14 +136,14 @@ def log_datasets(client: MlflowClient, run_id: str, datasets: list[DatasetInput]
         client.log_inputs(run_id, datasets=datasets)
 
 
-def _dataset(state: StageState, part: str) -> DatasetInput:
-    """The images of `part`, under DVC's own md5 as digest."""
+def _dataset(state: StageState, part: str, raw: str) -> DatasetInput:
+    """The images of `part`, named after the `raw` file, under DVC's own md5 as digest."""
     images_path = layout.PREPARED / f"{part}_images.npy"
     described = from_numpy(
         np.load(images_path, mmap_mode="r"),
         targets=np.load(layout.PREPARED / f"{part}_labels.npy", mmap_mode="r"),
         source=str(images_path),
-        name=Path(lock.locked("prepare").params["prepare"][f"{part}_images"]).name,
+        name=Path(raw).name,
         digest=state.deps[str(images_path)],
     )
     context = {"train": "training", "test": "evaluation"}[part]
