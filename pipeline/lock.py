@@ -67,10 +67,13 @@ def locked(stage: str, root: Path = Path()) -> StageState:
 
 
 def mend(root: Path = Path()) -> bool:
-    """Whether dvc.lock lacked its end, as a DVC that is killed while it writes leaves it.
+    """Replace a dvc.lock that lacks its end, as a DVC that is killed while it writes leaves it.
 
     DVC refuses to read one. The committed one takes its place, or none: DVC's run cache knows the
     outs of whatever has run since.
+
+    Returns:
+        Whether it did.
     """
     path = root / layout.LOCK
     with _no_writer(root):
