@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from pipeline import models, objectives, params, training
+from pipeline import feeding, models, objectives, params, training
 from pipeline.artifacts import Row
 from pipeline.datasets import Dataset, Images
 
@@ -97,10 +97,8 @@ def reconstruction_errors(images: Images, reconstructions: Floats) -> Reconstruc
     signature = tf.TensorSpec(shape, tf.uint8), tf.TensorSpec(shape, tf.float32)
     errors = tf.function(_errors, input_signature=signature, autograph=False)
     sums = np.zeros(len(fields(Reconstruction)))
-    for start in range(0, len(images), BATCH):
-        batch = images[start : start + BATCH]
-        means = errors(batch, reconstructions[start : start + BATCH])
-        sums += len(batch) * np.array(means, np.float64)
+    for batch in feeding.in_order((images, reconstructions), BATCH):
+        sums += len(batch[0]) * np.array(errors(*batch), np.float64)
     return Reconstruction(*map(float, sums / len(images)))
 
 
