@@ -3,6 +3,7 @@
 import ctypes
 import gc
 import os
+import platform
 import re
 import sys
 import tempfile
@@ -44,6 +45,8 @@ def pins(runtime: params.Runtime) -> dict[str, str]:
         "TF_CPP_MIN_LOG_LEVEL": "3",
         # A GPU would give other bytes.
         "CUDA_VISIBLE_DEVICES": "-1",
+        # Figures are files. Jupyter exports a backend of its own, which isn't installed here.
+        "MPLBACKEND": "agg",
     }
     if runtime.cpu_isa == "native":
         return always
@@ -91,10 +94,21 @@ def confirm(runtime: params.Runtime) -> None:
 
 def cpu_features() -> list[str]:
     """Those of `FEATURES` that the CPU has, by Linux's own names."""
+    flags = _cpuinfo("flags").split()
+    return [name for name in FEATURES if name in flags]
+
+
+def cpu_name() -> str:
+    """What the CPU calls itself: "Intel(R) Xeon(R) Processor"."""
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def _cpuinfo(key: str) -> str:
+    """What Linux says of the first CPU under `key`; empty if it says nothing."""
     if not CPUINFO.exists():
-        return []
-    flags = re.search(r"^flags\s*:(.*)$", CPUINFO.read_text(), re.MULTILINE)
-    return [name for name in FEATURES if flags and name in flags[1].split()]
+        return ""
+    found = re.search(rf"^{key}\s*:(.*)$", CPUINFO.read_text(), re.MULTILINE)
+    return found[1].strip() if found else ""
 
 
 def allowed_features(runtime: params.Runtime) -> list[str]:

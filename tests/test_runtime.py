@@ -65,6 +65,7 @@ def test_pin_overrides_the_callers_environment() -> None:
         TF_ENABLE_ONEDNN_OPTS="0",
         KERAS_BACKEND="torch",
         CUDA_VISIBLE_DEVICES="0",
+        MPLBACKEND="module://matplotlib_inline.backend_inline",
     )
     assert pinned["ONEDNN_MAX_CPU_ISA"] == "AVX2"
     assert pinned["OPENBLAS_CORETYPE"] == "Haswell"
@@ -72,6 +73,7 @@ def test_pin_overrides_the_callers_environment() -> None:
     assert pinned["TF_ENABLE_ONEDNN_OPTS"] == "1"
     assert pinned["KERAS_BACKEND"] == "tensorflow"
     assert pinned["CUDA_VISIBLE_DEVICES"] == "-1"
+    assert pinned["MPLBACKEND"] == "agg"
 
 
 def test_native_leaves_the_instruction_set_to_the_cpu() -> None:
@@ -124,6 +126,19 @@ def test_the_seed_decides_the_first_weights() -> None:
 
     assert first_weights(1) == first_weights(1)
     assert first_weights(1) != first_weights(2)
+
+
+def test_the_cpu_is_called_what_linux_calls_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text("model name\t: AMD EPYC 9B14\nflags\t\t: fpu avx2 fma\n")
+    monkeypatch.setattr(runtime, "CPUINFO", cpuinfo)
+    assert runtime.cpu_name() == "AMD EPYC 9B14"
+    assert runtime.cpu_features() == ["avx2", "fma"]
+    monkeypatch.setattr(runtime, "CPUINFO", tmp_path / "none")
+    assert runtime.cpu_name()
+    assert runtime.cpu_features() == []
 
 
 def test_a_cpu_without_avx2_is_told_what_to_do(

@@ -80,18 +80,22 @@ def start(
         stdout: likewise.
         stderr: likewise, or `STDOUT`.
     """
+    environment = dict(os.environ if env is None else env)
     if serves(program):
         request = {
             "arguments": arguments,
-            "environment": dict(os.environ if env is None else env),
+            "environment": environment,
             "folder": str(Path.cwd()),
             "outlives": outlives,
         }
         with suppress(OSError):  # a server that died, or too long a request: slower, but not worse
             return _copy(program, json.dumps(request).encode(), (stdin, stdout, stderr))
+    # What does without a server here does so altogether: `python -m stages` would ask the same one,
+    # be refused, and start itself, without end.
+    environment.pop(FOLDER, None)
     return subprocess.Popen(
         [sys.executable, "-m", program, *arguments],
-        env=env,
+        env=environment,
         start_new_session=outlives,
         stdin=stdin,
         stdout=stdout,
@@ -122,6 +126,7 @@ def _address(program: str) -> Path:
 
 @contextmanager
 def _server(program: str) -> Iterator[None]:
+    _open_streams()
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(str(_address(program)))
         listener.listen()  # from now on requests wait for it
@@ -132,6 +137,13 @@ def _server(program: str) -> Iterator[None]:
         )
     with process:
         yield
+
+
+def _open_streams() -> None:
+    """Open those of the standard streams that are closed: a socket would get the number of one."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) < len(STREAMS):
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
 
 
 def _copy(program: str, request: bytes, streams: tuple[int | None, ...]) -> Copy:
