@@ -2,7 +2,6 @@
 
 import os
 import platform
-import re
 import subprocess
 from importlib.metadata import version
 from typing import Any
@@ -13,11 +12,10 @@ from pipeline.params import load_params
 
 def described() -> dict[str, Any]:
     """CPU, cores, memory, Python and package versions."""
-    model = re.search(r"^model name\s*:\s*(.*)$", runtime.CPUINFO.read_text(), re.MULTILINE)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     used = environment.used(load_params(layout.PARAMS).runtime)
     return {
-        "cpu": model[1] if model else platform.machine(),
+        "cpu": runtime.cpu_name(),
         "cpu_features": runtime.cpu_features(),
         "cores": cores(),
         "memory_gib": round(memory / 2**30),

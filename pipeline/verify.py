@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import comparison, environment, layout, lock
+from pipeline import comparison, environment, layout, lock, runtime
 from pipeline.errors import LockError
 from pipeline.lock import StageState
 from pipeline.params import Runtime, load_params
@@ -17,7 +17,10 @@ from pipeline.rebuild import clone, rebuild
 from pipeline.tables import table
 
 JUDGED = (".csv", ".json")  # the kinds of out that a tolerance judges: history and metrics
-NO_CAUSE = "code, data, params, packages, CPU features and threads are those recorded"
+NO_CAUSE = (
+    "code, data, params, packages, CPU features and threads are those recorded; "
+    "if another CPU gave the expected bytes, the CPU may be the cause (docs/reproducibility.md)"
+)
 HEADINGS = ("out", "stage", "same bytes", "largest difference")
 
 
@@ -74,6 +77,8 @@ def main(*, stage: str | None, twice: bool, tolerance: float | None) -> None:
         print(f"\n{table([HEADINGS, *map(_row, outs)], left=2)}\n")
         against = "two rebuilds" if twice else "this rebuild and dvc.lock"
         settings = load_params(rebuilt / layout.PARAMS).runtime
+        features = ", ".join(runtime.cpu_features()) or "no known features"
+        print(f"on {runtime.cpu_name()} ({features})")
         if not drifted:
             print(f"identical: {len(outs)} outs, {against}")
         else:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import layout
+from pipeline import layout, runtime
 from tests.whole.conftest import Repository, copied
 
 pytestmark = pytest.mark.slow
@@ -89,7 +89,18 @@ def test_one_weights_last_bit_is_found_and_a_tolerance_lets_it_pass(copy: Reposi
     assert 0 < float(row.split()[3]) < 1e-7
     assert "first stage to drift: train_classifier" in printed
     assert "environment: threads.openblas was 2, is 1" in printed
+    assert f"on {runtime.cpu_name()} (" in printed
     assert "passed: history and metrics agree within 1e-06, although bytes differ" in printed
+
+
+@pytest.mark.exhaustive
+def test_a_drift_without_another_cause_is_said_to_come_from_the_cpu_perhaps(
+    copy: Repository,
+) -> None:
+    flip_last_bit(copy)
+    commit(copy)
+    printed = verify(copy, "--stage", "train_classifier", code=1)
+    assert "the CPU may be the cause" in printed
 
 
 @pytest.mark.parametrize(
