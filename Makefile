@@ -3,6 +3,10 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# DVC runs commands by the caller's SHELL; a service's may be one that refuses.
+export SHELL := /bin/sh
+# The packages here are found in the working directory, where it would keep Python from looking.
+unexport PYTHONSAFEPATH
 
 .PHONY: help repro verify test lint lock track ui compare promote serve bench sweep
 

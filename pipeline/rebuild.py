@@ -12,20 +12,27 @@ from pipeline.errors import StageFailed
 from pipeline.lock import StageState
 
 
-def clone(target: Path) -> None:
-    """Clone HEAD of the repository in the current folder to `target`.
+def clone(target: Path) -> Path:
+    """Clone HEAD of the repository around the current folder to `target`.
+
+    Returns:
+        What is the current folder here, there: `target`, or a folder of it.
 
     Raises:
-        StageFailed: this is no git repository, or has no commit.
+        StageFailed: this is in no git repository, or HEAD has no such folder.
     """
-    done = subprocess.run(
-        ["git", "clone", "--quiet", "--no-hardlinks", ".", str(target)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    top, prefix = (_git("rev-parse", f"--show-{what}") for what in ("toplevel", "prefix"))
+    _git("clone", "--quiet", "--no-hardlinks", top, str(target))
+    if not (target / prefix).is_dir():
+        raise StageFailed(f"git: found no {prefix} in the last commit, expected this folder")
+    return target / prefix
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise StageFailed(f"git clone: {done.stderr.strip()}")
+        raise StageFailed(f"git {arguments[0]}: {done.stderr.strip()}")
+    return done.stdout.strip()
 
 
 def rebuild(root: Path, states: dict[str, StageState], only: str | None) -> None:

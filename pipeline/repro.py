@@ -7,7 +7,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from pipeline import layout, lock, report
+from pipeline import dvc_locks, layout, lock, report
 from pipeline.errors import StageFailed
 from pipeline.forkserver import client as forkserver
 from pipeline.forkserver.client import Process
@@ -43,10 +43,17 @@ def main(*, from_scratch: bool) -> None:
         StageFailed: a stage ended with an error, which it has told.
     """
     load_params(layout.PARAMS)
+    with dvc_locks.alone():
+        _repro(from_scratch=from_scratch)
+
+
+def _repro(*, from_scratch: bool) -> None:
     if from_scratch:
         shutil.rmtree(layout.CHECKPOINTS, ignore_errors=True)
     if lock.mend():
         print(f"{layout.LOCK}: cut short when DVC was killed; DVC's run cache makes up for it")
+    if released := dvc_locks.release_dead():
+        print(released)
     untracked: list[str] = []
     with forkserver.serving("dvc"):
         if _out_of_date():

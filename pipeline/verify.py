@@ -57,15 +57,14 @@ def main(*, stage: str | None, twice: bool, tolerance: float | None) -> None:
     """
     if stage not in (None, *layout.STAGES):
         raise LockError(f"--stage: found '{stage}', expected one of {', '.join(layout.STAGES)}")
-    if _output("git", "status", "--porcelain"):
-        print("There are uncommitted changes; this verifies HEAD, without them.")
     with tempfile.TemporaryDirectory(prefix="verify-") as folder:
-        rebuilt, expected = Path(folder) / "rebuilt", Path(folder) / "expected"
-        clone(rebuilt)
+        rebuilt, expected = clone(Path(folder) / "rebuilt"), Path(folder) / "expected"
+        if _output("git", "status", "--porcelain", "."):
+            print("There are uncommitted changes; this verifies HEAD, without them.")
         states = {name: lock.locked(name, rebuilt) for name in layout.STAGES}
         record = environment.recorded(rebuilt)
         if twice:
-            clone(expected)
+            expected = clone(expected)
             rebuild(expected, states, stage)
         else:
             _collect_expected(states.values(), rebuilt, expected)

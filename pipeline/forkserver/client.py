@@ -110,7 +110,10 @@ def serves(program: str) -> bool:
 
 @contextmanager
 def serving(*programs: str) -> Iterator[None]:
-    """Have a server for each of `programs` while the block runs; blocks may lie in one another."""
+    """Have a server for each of `programs` while the block runs; blocks may lie in one another.
+
+    Where sockets can't have their place (a long TMPDIR, say), there is none.
+    """
     with ExitStack() as servers:
         if FOLDER not in os.environ:
             os.environ[FOLDER] = servers.enter_context(tempfile.TemporaryDirectory())
@@ -128,7 +131,12 @@ def _address(program: str) -> Path:
 def _server(program: str) -> Iterator[None]:
     _open_streams()
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
-        listener.bind(str(_address(program)))
+        try:
+            listener.bind(str(_address(program)))
+        except OSError:
+            listener.close()
+            yield
+            return
         listener.listen()  # from now on requests wait for it
         process = subprocess.Popen(
             [sys.executable, "-m", "pipeline.forkserver.server", program, str(listener.fileno())],
