@@ -4,6 +4,11 @@ A command's module is imported when it is called, since MLflow alone takes 2 s.
 """
 
 import argparse
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline import errors, layout
@@ -16,7 +21,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.command == "promote" and options.to and not options.stage:
         parser.error("promote --to needs --stage: each model numbers its own versions")
 
-    with errors.reported():
+    with errors.reported(), _read():
         match options.command:
             case "repro":
                 from pipeline import repro as reproduction
@@ -63,6 +68,17 @@ def main(arguments: list[str] | None = None) -> None:
                 from pipeline.sweeps import crossval as validation
 
                 validation.main(stage=options.stage, folds=options.folds)
+
+
+@contextmanager
+def _read() -> Iterator[None]:
+    """End without a word, as other programs do, when nobody reads what is printed any more."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -64,12 +64,14 @@ def release_dead(root: Path = Path()) -> str | None:
 
 def _kept(held: dict[str, Any], written: float) -> dict[str, Any]:
     """What of `held` belongs to processes that are alive."""
-    writers, readers = held.get("write", {}), held.get("read", {})
-    living = {path: [who for who in all_ if _lives(who, written)] for path, all_ in readers.items()}
-    return {
-        "write": {path: who for path, who in writers.items() if _lives(who, written)},
-        "read": {path: all_ for path, all_ in living.items() if all_},
-    }
+    kept = dict(held)
+    if writers := held.get("write"):
+        kept["write"] = {path: who for path, who in writers.items() if _lives(who, written)}
+    if readers := held.get("read"):
+        kept["read"] = {
+            path: [who for who in all_ if _lives(who, written)] for path, all_ in readers.items()
+        }
+    return kept
 
 
 def _lives(holder: dict[str, Any], written: float) -> bool:

@@ -62,6 +62,10 @@ class StageFailed(UserError):  # noqa: N818 - it names what happened, as the lin
     """A stage, run by a process of its own, ended with an error that it has told itself."""
 
 
+class RepositoryError(UserError):
+    """There is no git repository here, with which DVC works."""
+
+
 class MachineError(UserError):
     """This machine lacks something that the params ask for."""
 

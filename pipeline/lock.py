@@ -20,6 +20,8 @@ from pipeline.errors import LockError
 
 Hashes = dict[str, str]
 
+CONFLICT = b"\n<<<<<<< "  # what git begins a part with that two branches have changed
+
 
 @dataclass(frozen=True)
 class StageState:
@@ -72,11 +74,19 @@ def mend(root: Path = Path()) -> bool:
     DVC refuses to read one. The committed one takes its place, or none: DVC's run cache knows the
     outs of whatever has run since.
 
+    Raises:
+        LockError: it has the marks of a merge conflict.
+
     Returns:
         Whether it did.
     """
     path = root / layout.LOCK
     with _no_writer(root):
+        if path.exists() and CONFLICT in path.read_bytes():
+            raise LockError(
+                f"{path}: found the marks of a merge conflict, expected none; "
+                f"`git checkout --ours {layout.LOCK}`, then `make repro` brings it up to date"
+            )
         cut_short = path.exists() and not path.read_bytes().endswith(b"\n")
         if cut_short:
             path.unlink()

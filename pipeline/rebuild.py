@@ -68,7 +68,7 @@ def _run(root: Path, state: StageState) -> None:
     print(f"rebuilding {state.name} ...", flush=True)
     program, *arguments = shlex.split(state.cmd)
     done = subprocess.run(
-        [sys.executable if program == "python" else program, *arguments],
+        [sys.executable if program == "python3" else program, *arguments],
         cwd=root,
         env=os.environ | {"PIPELINE_TRACKING": "off"},
         stdout=subprocess.PIPE,

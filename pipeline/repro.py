@@ -6,9 +6,10 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from pipeline import dvc_locks, layout, lock, report
-from pipeline.errors import StageFailed
+from pipeline.errors import RepositoryError, StageFailed
 from pipeline.forkserver import client as forkserver
 from pipeline.forkserver.client import Process
 from pipeline.params import load_params
@@ -39,10 +40,13 @@ def main(*, from_scratch: bool) -> None:
         from_scratch: forget the state of interrupted trainings, which otherwise go on from it.
 
     Raises:
+        LockError: dvc.lock has the marks of a merge conflict.
         ParamsError: before DVC has touched an out.
+        RepositoryError: DVC would refuse to work here.
         StageFailed: a stage ended with an error, which it has told.
     """
     load_params(layout.PARAMS)
+    _check_repository()
     with dvc_locks.alone():
         _repro(from_scratch=from_scratch)
 
@@ -66,6 +70,23 @@ def _repro(*, from_scratch: bool) -> None:
         names = ", ".join(line.split(maxsplit=1)[0] for line in untracked)
         _, reason = untracked[-1].split(maxsplit=1)
         print(f"{UNTRACKED}{names} {reason}", file=sys.stderr)
+
+
+def _check_repository() -> None:
+    """DVC asks for git, unless it is told to do without."""
+    git = ("git", "rev-parse", "--git-dir")
+    if subprocess.run(git, capture_output=True, check=False).returncode == 0:
+        return
+    settings = "".join(
+        path.read_text()
+        for path in map(Path, (".dvc/config", ".dvc/config.local"))
+        if path.exists()
+    )
+    if "no_scm = true" not in settings.lower():
+        raise RepositoryError(
+            "found no git repository here, expected one; `git init` makes one, or "
+            "`.venv/bin/dvc config --local core.no_scm true` does without"
+        )
 
 
 def _run_all() -> list[str]:

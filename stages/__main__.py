@@ -5,9 +5,13 @@ is imported: a mistake is told at once, and no library starts with other setting
 """
 
 import importlib
+import os
 import sys
+from pathlib import Path
 
 from pipeline.forkserver import client as forkserver
+
+TEMPORARY = "/.dvc/tmp/exps/"  # DVC's copies of the repository lie below it, without .venv
 
 
 def main(arguments: list[str]) -> None:
@@ -32,7 +36,21 @@ def main(arguments: list[str]) -> None:
         environment.record(params.runtime)
 
 
+def _own_python() -> Path | None:
+    """The project's own Python, where it has one and this is another.
+
+    DVC may be an editor's or pipx's, and takes whichever `python3` is first on PATH.
+    """
+    environment = Path(os.fspath(Path.cwd()).split(TEMPORARY, maxsplit=1)[0], ".venv")
+    if environment.resolve() == Path(sys.prefix).resolve():
+        return None
+    python = environment / "bin/python"
+    return python if python.exists() else None
+
+
 if __name__ == "__main__":
+    if python := _own_python():
+        os.execv(python, [os.fspath(python), "-m", "stages", *sys.argv[1:]])
     # `prepare` imports no TensorFlow, and is done before a server has.
     if forkserver.serves("stages") and sys.argv[1:] != ["prepare"]:
         sys.exit(forkserver.start("stages", *sys.argv[1:]).wait())

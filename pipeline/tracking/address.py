@@ -16,8 +16,14 @@ def root() -> Path:
 
 
 def tracking_uri() -> str:
-    """Where runs are recorded."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{root() / 'mlflow.db'}"
+    """Where runs are recorded.
+
+    A SQLite file that is named relative to the repository is the same from everywhere: MLflow would
+    look for it in the temporary copy of an experiment.
+    """
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "").strip().rstrip("/")
+    file = database(uri or f"{SQLITE}mlflow.db")
+    return f"{SQLITE}{root() / file}" if file else uri
 
 
 def database(uri: str) -> Path | None:

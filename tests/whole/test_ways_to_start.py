@@ -5,6 +5,7 @@ to run again. `test_processes.py` has those that once started processes without 
 """
 
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,6 +93,49 @@ def test_a_folder_of_a_larger_repository_is_verified(
     inside.run("git", "commit", "--quiet", "--message", "a folder of it")
     printed = folder.python("-m", "pipeline", "verify", "--stage", "prepare")
     assert "identical: 6 outs, this rebuild and dvc.lock" in printed
+
+
+def test_a_dvc_of_another_environment_runs_stages_in_the_projects_own(
+    repository: Repository, tmp_path: Path
+) -> None:
+    copy = copied(repository, tmp_path / "copy")
+    copy.edit_params(lambda text: text.replace("test_fraction: 0.2", "test_fraction: 0.3"))
+    bare = tmp_path / "bin/python3"  # has none of the packages
+    bare.parent.mkdir()
+    bare.symlink_to(Path(sys.base_prefix, "bin/python3").resolve())
+    dvc = Path(sys.prefix, "bin/dvc")
+    printed = copy.run(os.fspath(dvc), "repro", "prepare", PATH=f"{bare.parent}:/usr/bin:/bin")
+    assert "600 training and 200 test images" in printed
+
+
+def test_without_git_a_run_says_in_a_line_what_to_do(
+    repository: Repository, tmp_path: Path
+) -> None:
+    copy = copied(repository, tmp_path / "copy")
+    copy.run("rm", "-rf", ".git")
+    (line,) = copy.python("-m", "pipeline", "repro", code=1).splitlines()
+    assert "found no git repository here" in line
+    copy.dvc("config", "--local", "core.no_scm", "true")
+    assert "Everything is up to date." in copy.python("-m", "pipeline", "repro")
+
+
+def test_a_merge_conflict_in_dvc_lock_is_told_in_a_line(
+    repository: Repository, tmp_path: Path
+) -> None:
+    copy = copied(repository, tmp_path / "copy")
+    path = copy.path / "dvc.lock"
+    ours = path.read_text()
+    path.write_text(f"{ours}<<<<<<< HEAD\n  a: 1\n=======\n  a: 2\n>>>>>>> other\n")
+    (line,) = copy.python("-m", "pipeline", "repro", code=1).splitlines()
+    assert "dvc.lock: found the marks of a merge conflict" in line
+
+
+def test_nothing_is_said_when_nobody_reads_on(repository: Repository, tmp_path: Path) -> None:
+    copy = copied(repository, tmp_path / "copy")
+    copy.edit_params(lambda text: text.replace("test_fraction: 0.2", "test_fraction: 0.3"))
+    script = f"{sys.executable} -u -m pipeline repro | head -n 1"
+    (line,) = copy.run("sh", "-c", script).splitlines()
+    assert "Running stage 'prepare'" in line
 
 
 def test_without_git_a_verification_says_so_in_a_line(
