@@ -52,6 +52,7 @@ WAYS = {
 }
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("way", WAYS)
 def test_repro_runs_when_started_with(repository: Repository, tmp_path: Path, way: str) -> None:
     chosen = WAYS[way]
