@@ -18,6 +18,7 @@ import psutil
 FOLDER = Path(".dvc/tmp")
 RECORD = FOLDER / "rwlock"
 GUARD = FOLDER / "rwlock.lock"  # locked by a DVC process while it changes the record
+CLOCK = 2  # seconds: Linux counts a process's start from a boot time that is in whole ones
 ALONE = FOLDER / "repro.lock"  # ours: locked while a `make repro` runs
 
 
@@ -81,7 +82,7 @@ def _lives(holder: dict[str, Any], written: float) -> bool:
     """
     try:
         process = psutil.Process(holder["pid"])
-        return process.create_time() <= written and any(
+        return process.create_time() <= written + CLOCK and any(
             "dvc" in Path(argument).parts for argument in process.cmdline()
         )
     except psutil.NoSuchProcess:

@@ -109,13 +109,22 @@ def test_a_dvc_of_another_environment_runs_stages_in_the_projects_own(
     assert "600 training and 200 test images" in printed
 
 
-def test_without_git_a_run_says_in_a_line_what_to_do(
-    repository: Repository, tmp_path: Path
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [("repro", "found no git repository here"), ("verify", "not a git repository")],
+)
+def test_without_git_a_line_says_so(
+    repository: Repository, tmp_path: Path, command: str, told: str
 ) -> None:
     copy = copied(repository, tmp_path / "copy")
     copy.run("rm", "-rf", ".git")
-    (line,) = copy.python("-m", "pipeline", "repro", code=1).splitlines()
-    assert "found no git repository here" in line
+    (line,) = copy.python("-m", "pipeline", command, code=1).splitlines()
+    assert told in line
+
+
+def test_without_git_a_run_does_what_its_line_says(repository: Repository, tmp_path: Path) -> None:
+    copy = copied(repository, tmp_path / "copy")
+    copy.run("rm", "-rf", ".git")
     copy.dvc("config", "--local", "core.no_scm", "true")
     assert "Everything is up to date." in copy.python("-m", "pipeline", "repro")
 
@@ -137,12 +146,3 @@ def test_nothing_is_said_when_nobody_reads_on(repository: Repository, tmp_path: 
     script = f"{sys.executable} -u -m pipeline repro | head -n 1"
     (line,) = copy.run("sh", "-c", script).splitlines()
     assert "Running stage 'prepare'" in line
-
-
-def test_without_git_a_verification_says_so_in_a_line(
-    repository: Repository, tmp_path: Path
-) -> None:
-    copy = copied(repository, tmp_path / "copy")
-    copy.run("rm", "-rf", ".git")
-    (line,) = copy.python("-m", "pipeline", "verify", code=1).splitlines()
-    assert "not a git repository" in line
