@@ -75,7 +75,7 @@ def _read() -> Iterator[None]:
     """End without a word, as other programs do, when nobody reads what is printed any more."""
     try:
         yield
-        sys.stdout.flush()
+        print(end="", flush=True)  # to none, if standard output is closed
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
