@@ -7,7 +7,6 @@ one may; then every command "is busy", for ever. Killed in writing the file, it 
 
 import fcntl
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,11 +14,13 @@ from typing import Any
 
 import psutil
 
+from pipeline import artifacts
+
 FOLDER = Path(".dvc/tmp")
 RECORD = FOLDER / "rwlock"
 GUARD = FOLDER / "rwlock.lock"  # locked by a DVC process while it changes the record
-CLOCK = 2  # seconds: Linux counts a process's start from a boot time that is in whole ones
 ALONE = FOLDER / "repro.lock"  # ours: locked while a `make repro` runs
+CLOCK = 2  # seconds: Linux counts a process's start from a boot time that is in whole ones
 
 
 @contextmanager
@@ -57,9 +58,7 @@ def release_dead(root: Path = Path()) -> str | None:
             return f"{RECORD}: was cut short when DVC was killed; removed"
         if kept == held:
             return None
-        partial = record.with_name(f"{record.name}.{os.getpid()}.partial")
-        partial.write_text(json.dumps(kept))
-        partial.replace(record)
+        artifacts.write_text(record, json.dumps(kept))
     return f"{RECORD}: was held by a DVC that has died; released"
 
 

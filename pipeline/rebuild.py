@@ -8,7 +8,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pipeline.errors import StageFailed
+from pipeline.errors import RepositoryError, StageFailed
 from pipeline.lock import StageState
 
 
@@ -19,19 +19,19 @@ def clone(target: Path) -> Path:
         What is the current folder here, there: `target`, or a folder of it.
 
     Raises:
-        StageFailed: this is in no git repository, or HEAD has no such folder.
+        RepositoryError: this is in no git repository, or HEAD has no such folder.
     """
     top, prefix = (_git("rev-parse", f"--show-{what}") for what in ("toplevel", "prefix"))
     _git("clone", "--quiet", "--no-hardlinks", top, str(target))
     if not (target / prefix).is_dir():
-        raise StageFailed(f"git: found no {prefix} in the last commit, expected this folder")
+        raise RepositoryError(f"git: found no {prefix} in the last commit, expected this folder")
     return target / prefix
 
 
 def _git(*arguments: str) -> str:
     done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise StageFailed(f"git {arguments[0]}: {done.stderr.strip()}")
+        raise RepositoryError(f"git {arguments[0]}: {done.stderr.strip()}")
     return done.stdout.strip()
 
 

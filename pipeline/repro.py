@@ -6,7 +6,6 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from pipeline import dvc_locks, layout, lock, report
 from pipeline.errors import RepositoryError, StageFailed
@@ -77,12 +76,9 @@ def _check_repository() -> None:
     git = ("git", "rev-parse", "--git-dir")
     if subprocess.run(git, capture_output=True, check=False).returncode == 0:
         return
-    settings = "".join(
-        path.read_text()
-        for path in map(Path, (".dvc/config", ".dvc/config.local"))
-        if path.exists()
-    )
-    if "no_scm = true" not in settings.lower():
+    setting = (sys.executable, "-m", "dvc", "config", "core.no_scm")
+    done = subprocess.run(setting, capture_output=True, text=True, check=False)
+    if done.stdout.strip().lower() != "true":
         raise RepositoryError(
             "found no git repository here, expected one; `git init` makes one, or "
             "`.venv/bin/dvc config --local core.no_scm true` does without"

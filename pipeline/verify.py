@@ -52,6 +52,7 @@ def main(*, stage: str | None, twice: bool, tolerance: float | None) -> None:
 
     Raises:
         LockError: there is no such stage, or no dvc.lock in HEAD.
+        RepositoryError: this is in no git repository.
         StageFailed: a stage can't be rebuilt.
         SystemExit: with status 1, on drift.
     """

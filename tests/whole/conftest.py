@@ -236,3 +236,9 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     repository.run("git", "add", ".")
     repository.run("git", "commit", "--quiet", "--message", "results")
     return repository
+
+
+@pytest.fixture
+def copy(repository: Repository, tmp_path: Path) -> Repository:
+    """The repository once more, to break."""
+    return copied(repository, tmp_path / "copy")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.whole.conftest import Repository, copied
+from tests.whole.conftest import Repository
 
 pytestmark = pytest.mark.slow
 
@@ -33,10 +33,7 @@ FAULTS = {
         "a server of stages that dies",
     ],
 )
-def test_repro_ends_well_with_few_processes(
-    repository: Repository, tmp_path: Path, fault: str
-) -> None:
-    copy = copied(repository, tmp_path / "copy")
+def test_repro_ends_well_with_few_processes(copy: Repository, tmp_path: Path, fault: str) -> None:
     copy.edit_params(lambda text: text.replace("hidden_units: 600", "hidden_units: 60"))
     mark = f"MARK={uuid.uuid4()}"
     command = (sys.executable, "-m", "pipeline", "repro")

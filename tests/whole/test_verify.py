@@ -6,20 +6,13 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from pipeline import layout, runtime
-from tests.whole.conftest import Repository, copied
+from tests.whole.conftest import Repository
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def copy(repository: Repository, tmp_path: Path) -> Repository:
-    """The repository once more, to break."""
-    return copied(repository, tmp_path / "copy")
 
 
 def verify(repository: Repository, *options: str, code: int = 0) -> str:

@@ -54,9 +54,8 @@ WAYS = {
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("way", WAYS)
-def test_repro_runs_when_started_with(repository: Repository, tmp_path: Path, way: str) -> None:
+def test_repro_runs_when_started_with(copy: Repository, tmp_path: Path, way: str) -> None:
     chosen = WAYS[way]
-    copy = copied(repository, tmp_path / "copy")
     copy.edit_params(lambda text: text.replace("test_fraction: 0.2", "test_fraction: 0.3"))
     chosen.before(copy)
     variables = dict(chosen.variables)
@@ -97,9 +96,8 @@ def test_a_folder_of_a_larger_repository_is_verified(
 
 
 def test_a_dvc_of_another_environment_runs_stages_in_the_projects_own(
-    repository: Repository, tmp_path: Path
+    copy: Repository, tmp_path: Path
 ) -> None:
-    copy = copied(repository, tmp_path / "copy")
     copy.edit_params(lambda text: text.replace("test_fraction: 0.2", "test_fraction: 0.3"))
     bare = tmp_path / "bin/python3"  # has none of the packages
     bare.parent.mkdir()
@@ -113,26 +111,19 @@ def test_a_dvc_of_another_environment_runs_stages_in_the_projects_own(
     ("command", "told"),
     [("repro", "found no git repository here"), ("verify", "not a git repository")],
 )
-def test_without_git_a_line_says_so(
-    repository: Repository, tmp_path: Path, command: str, told: str
-) -> None:
-    copy = copied(repository, tmp_path / "copy")
+def test_without_git_a_line_says_so(copy: Repository, command: str, told: str) -> None:
     copy.run("rm", "-rf", ".git")
     (line,) = copy.python("-m", "pipeline", command, code=1).splitlines()
     assert told in line
 
 
-def test_without_git_a_run_does_what_its_line_says(repository: Repository, tmp_path: Path) -> None:
-    copy = copied(repository, tmp_path / "copy")
+def test_without_git_a_run_does_what_its_line_says(copy: Repository) -> None:
     copy.run("rm", "-rf", ".git")
     copy.dvc("config", "--local", "core.no_scm", "true")
     assert "Everything is up to date." in copy.python("-m", "pipeline", "repro")
 
 
-def test_a_merge_conflict_in_dvc_lock_is_told_in_a_line(
-    repository: Repository, tmp_path: Path
-) -> None:
-    copy = copied(repository, tmp_path / "copy")
+def test_a_merge_conflict_in_dvc_lock_is_told_in_a_line(copy: Repository) -> None:
     path = copy.path / "dvc.lock"
     ours = path.read_text()
     path.write_text(f"{ours}<<<<<<< HEAD\n  a: 1\n=======\n  a: 2\n>>>>>>> other\n")
@@ -140,8 +131,7 @@ def test_a_merge_conflict_in_dvc_lock_is_told_in_a_line(
     assert "dvc.lock: found the marks of a merge conflict" in line
 
 
-def test_nothing_is_said_when_nobody_reads_on(repository: Repository, tmp_path: Path) -> None:
-    copy = copied(repository, tmp_path / "copy")
+def test_nothing_is_said_when_nobody_reads_on(copy: Repository) -> None:
     copy.edit_params(lambda text: text.replace("test_fraction: 0.2", "test_fraction: 0.3"))
     script = f"{sys.executable} -u -m pipeline repro | head -n 1"
     (line,) = copy.run("sh", "-c", script).splitlines()
