@@ -1,6 +1,6 @@
 """Measure this pipeline beside what a user would pick instead: `python -m benchmarks [PART ...]`.
 
-Writes benchmarks/results.json and results.png, and the tables of README.md. A part that is not
+Writes benchmarks/results.json and results.png, and the tables of docs/performance.md. A part that is not
 measured keeps its figures, if they are of this machine.
 """
 
@@ -12,11 +12,12 @@ from typing import Any
 
 from benchmarks import epochs as epochs_part
 from benchmarks import machine, peak, processes, report, scale, sizes, streaming, whole
-from pipeline import artifacts, errors
+from pipeline import errors
 from pipeline.errors import TrainingError
+from pipeline.outs import artifacts
 
 PARTS = ("peak", "epochs", "pipeline", "streaming", "scale")
-OUTPUT, README = Path("benchmarks"), Path("README.md")
+OUTPUT, PAGE = Path("benchmarks"), Path("docs/performance.md")
 LOUD = 0.1  # cores; as much work beside a measurement is worth a warning
 
 
@@ -30,7 +31,7 @@ def main() -> None:
     options = _options()
     quick, output = options.quick, options.output or OUTPUT
     if not options.output:
-        report.check(README)
+        report.check(PAGE)
     results = _earlier(output / "results.json")
     parts = results["parts"]
     for name in PARTS:
@@ -47,7 +48,7 @@ def main() -> None:
     tables = report.markdown(results)
     print(tables)
     if not options.output:
-        report.insert(tables, README)
+        report.insert(tables, PAGE)
     if differing := _differing(parts.get("epochs", {"models": {}})):
         raise TrainingError(f"loss or parameters differ from this pipeline's: {differing}")
 
@@ -62,7 +63,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that it works")
     parser.add_argument(
-        "--output", type=Path, help="folder to write to instead; README.md is left alone"
+        "--output", type=Path, help="folder to write to instead; docs/performance.md is left alone"
     )
     parser.add_argument(
         "--peers-python", default=sys.executable, help="the Python that has PyTorch and JAX"

@@ -11,9 +11,10 @@ from statistics import median
 from typing import Any
 
 from benchmarks import machine, processes, tiles
-from benchmarks.peers.session import MODELS
+from benchmarks.peers.session import KNOWN
 from benchmarks.sizes import Sizes
 from benchmarks.spread import ratios, spread
+from pipeline.training.declaration import models
 
 OURS = "this_pipeline"
 PEERS = {OURS: "keras", "plain_keras": "keras", "torch_loop": "torch", "jax_scan": "jax"}
@@ -48,9 +49,11 @@ def measure(sizes: Sizes, peers_python: str, one_core_gflops: float) -> dict[str
         tiles.make(sizes.images, Path(folder))
         # Repetitions outermost: what slows the machine for a while slows all, and ratios are
         # taken within one repetition.
-        for repetition, model in itertools.product(range(sizes.repetitions), MODELS):
+        for repetition, model in itertools.product(range(sizes.repetitions), models()):
             for variant in variants:
-                done = _run(variant, model, sizes.epochs[model] + 1, Path(folder), peers_python)
+                if variant.peer != OURS and model not in KNOWN:
+                    continue
+                done = _run(variant, model, sizes.epochs_of(model) + 1, Path(folder), peers_python)
                 runs[model, variant].append(done.figures)
                 elsewhere = max(elsewhere, done.elsewhere)
                 _tell(repetition, model, variant, done)
@@ -61,14 +64,14 @@ def measure(sizes: Sizes, peers_python: str, one_core_gflops: float) -> dict[str
         "tolerance": sizes.tolerance,
         "elsewhere": elsewhere,
         "models": {
-            model: {"epochs": sizes.epochs[model]}
+            model: {"epochs": sizes.epochs_of(model)}
             | _judged(
-                {variant: runs[model, variant] for variant in variants},
+                {variant: runs[model, variant] for variant in variants if runs[model, variant]},
                 images=images,
                 gflops=one_core_gflops,
                 tolerance=sizes.tolerance,
             )
-            for model in MODELS
+            for model in models()
         },
     }
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +12,9 @@ from matplotlib.ticker import StrMethodFormatter
 
 from benchmarks.epochs import OURS
 from benchmarks.report import NAMES, best
-from pipeline import artifacts
 from pipeline.figures import style
+from pipeline.outs import artifacts
 
-TITLES = {
-    "classifier": "Classifier",
-    "dense_ae": "Dense autoencoder",
-    "conv_ae": "Convolutional autoencoder",
-}
-COLOURS = {
-    "prepare": style.QUIET,
-    "train_classifier": style.TRAIN,
-    "train_dense_ae": style.DENSE,
-    "train_conv_ae": style.CONV,
-}
 Row = dict[str, Any]
 
 
@@ -65,7 +55,7 @@ def _epochs(axes: Axes, model: str, variants: list[Row]) -> None:
         if row
     }
     _bars(axes, bars)
-    axes.set_title(TITLES[model])
+    axes.set_title(model)
 
 
 def _commands(axes: Axes, commands: Row) -> None:
@@ -101,7 +91,8 @@ def _bars(axes: Axes, bars: dict[str, tuple[Row, str]]) -> None:
 
 
 def _scale(axes: Axes, rows: list[Row], figure: str, label: str) -> None:
-    for stage, colour in COLOURS.items():
+    stages = dict.fromkeys(row["stage"] for row in rows)
+    for stage, colour in zip(stages, cycle((style.QUIET, style.TRAIN, *style.MODELS))):
         own = [row for row in rows if row["stage"] == stage]
         axes.plot(
             [row["images"] for row in own],

@@ -6,14 +6,14 @@ import subprocess
 from importlib.metadata import version
 from typing import Any
 
-from pipeline import environment, layout, runtime
-from pipeline.params import load_params
+from pipeline.outs import environment, runtime
+from pipeline.params import PARAMS, load_params
 
 
 def described() -> dict[str, Any]:
     """CPU, cores, memory, Python and package versions."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    used = environment.used(load_params(layout.PARAMS).runtime)
+    used = environment.used(load_params(PARAMS).runtime)
     return {
         "cpu": runtime.cpu_name(),
         "cpu_features": runtime.cpu_features(),

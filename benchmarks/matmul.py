@@ -11,8 +11,8 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 
-from pipeline import layout, runtime
-from pipeline.params import load_params
+from pipeline.outs import runtime
+from pipeline.params import PARAMS, load_params
 
 SECONDS = 1.0  # of products, after a tenth of that to warm up
 
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, required=True, help="of the square float32 matrices")
     options = parser.parse_args()
 
-    settings = load_params(layout.PARAMS).runtime.model_copy(update={"threads": options.cores})
+    settings = load_params(PARAMS).runtime.model_copy(update={"threads": options.cores})
     runtime.pin(settings)
     os.environ["OPENBLAS_NUM_THREADS"] = str(options.cores)
     import numpy as np

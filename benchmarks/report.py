@@ -1,12 +1,12 @@
-"""The results as Markdown, for README.md."""
+"""The results as Markdown, for docs/performance.md."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from benchmarks.epochs import OURS
-from pipeline import artifacts
 from pipeline.errors import UserError
+from pipeline.outs import artifacts
 
 START, END = "<!-- benchmark table -->", "<!-- end of benchmark table -->"
 NAMES = {
@@ -33,23 +33,23 @@ def markdown(results: Row) -> str:
     return "\n\n".join([*tables, _machine(results)])
 
 
-def check(readme: Path) -> None:
+def check(page: Path) -> None:
     """Have the markers looked for before an hour is spent on measuring.
 
     Raises:
-        UserError: `readme` has no place for the tables.
+        UserError: `page` has no place for the tables.
     """
-    text = readme.read_text()
+    text = page.read_text()
     if not -1 < text.find(START) < text.find(END):
-        raise UserError(f"{readme}: expected the lines {START} and {END}, the tables go between")
+        raise UserError(f"{page}: expected the lines {START} and {END}, the tables go between")
 
 
-def insert(tables: str, readme: Path) -> None:
-    """Put `tables` between the markers of `readme`, in place of what is there."""
-    check(readme)
-    before, rest = readme.read_text().split(START, 1)
+def insert(tables: str, page: Path) -> None:
+    """Put `tables` between the markers of `page`, in place of what is there."""
+    check(page)
+    before, rest = page.read_text().split(START, 1)
     after = rest.split(END, 1)[1]
-    artifacts.write_text(readme, f"{before}{START}\n\n{tables}\n\n{END}{after}")
+    artifacts.write_text(page, f"{before}{START}\n\n{tables}\n\n{END}{after}")
 
 
 def best(variants: list[Row], peer: str, figure: str, *, held_out: bool = False) -> Row | None:

@@ -7,9 +7,7 @@ from typing import Any
 from benchmarks import processes, tiles
 from benchmarks.sizes import Sizes
 from benchmarks.workspace import change_params, workspace
-from pipeline import layout
-
-MEASURED = ("prepare", *layout.TRAININGS)
+from pipeline.training.declaration import trainings
 
 
 def measure(sizes: Sizes) -> dict[str, Any]:
@@ -24,7 +22,7 @@ def measure(sizes: Sizes) -> dict[str, Any]:
             images = root.parent / "images"
             tiles.make(count, images)
             change_params(root, images=images, epochs=1)
-            for stage in MEASURED:
+            for stage in ("prepare", *trainings()):
                 done = processes.run(
                     *(sys.executable, "-m", "stages", stage),
                     folder=root,

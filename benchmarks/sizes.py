@@ -31,6 +31,10 @@ class Sizes:
     streamed: int
     scale: tuple[int, ...]
 
+    def epochs_of(self, model: str) -> int:
+        """Those of `model`; two of one that is not listed."""
+        return self.epochs.get(model, 2)
+
 
 FULL = Sizes(
     repetitions=3,

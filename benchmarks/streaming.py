@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import processes, tiles
-from benchmarks.peers.session import MODELS
 from benchmarks.sizes import Sizes
 from benchmarks.spread import ratios, spread
+from pipeline.training.declaration import models
 
 BUDGET = 16  # MiB of images at a time: one chunk, the least there is
 WAYS: tuple[tuple[str, ...], ...] = ((), ("--memory-budget", str(BUDGET)))
@@ -22,7 +22,7 @@ def measure(sizes: Sizes) -> dict[str, Any]:
     elsewhere = 0.0
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         tiles.make(sizes.streamed, Path(folder))
-        for _, model in itertools.product(range(sizes.repetitions), MODELS):
+        for _, model in itertools.product(range(sizes.repetitions), models()):
             for way, options in enumerate(WAYS):
                 done = processes.run(
                     *(sys.executable, "-m", "benchmarks.peers.this_pipeline", model),

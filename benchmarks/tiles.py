@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import processes
-from pipeline import layout, readers
-from pipeline.params import load_params
+from pipeline.data.files import readers
+from pipeline.params import PARAMS, load_params
 
 NOISE = 8  # grey levels, exclusive: enough to make each tile's images others than the last's
 
@@ -26,7 +26,7 @@ def write(count: int, folder: Path) -> None:
 
     The first time round they are as they are; later with noise that follows from the round.
     """
-    source = Path(load_params(layout.PARAMS).prepare.train_images)
+    source = Path(load_params(PARAMS).section("prepare").train_images)
     real = readers.read(source, "images", "train")
     labels = readers.read(source, "labels", "train")
     count = count or len(real)

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import processes, tiles
-from benchmarks.peers.session import MODELS
+from benchmarks.peers.session import KNOWN
 from benchmarks.sizes import Sizes
 from benchmarks.spread import spread
 from benchmarks.workspace import change_params, remove, workspace
-from pipeline import layout, lock
+from pipeline import stage_files
 from pipeline.errors import StageFailed
-from pipeline.params import load_params
+from pipeline.outs import dvc_lock, paths
+from pipeline.params import PARAMS, load_params
 
 REPRO = ("-m", "pipeline", "repro")
 NOTHING_TO_DO = {
@@ -22,7 +23,7 @@ NOTHING_TO_DO = {
     "dvc repro, nothing to do": ("-m", "dvc", "repro"),
     "dvc status, nothing to do": ("-m", "dvc", "status"),
 }
-CACHED = (layout.PREPARED, Path("data/models"))
+CACHED = (paths.PREPARED, Path("data/models"))
 COLD, CHECKOUT, PLAIN = "make repro, cold", "dvc checkout, outs deleted", "plain Keras scripts"
 Runs = dict[str, list[processes.Finished]]
 
@@ -45,7 +46,7 @@ def measure(sizes: Sizes) -> dict[str, Any]:
                     for path in CACHED:
                         remove(root / path)
                     _keep(runs, CHECKOUT, _python(root, "-m", "dvc", "checkout", "--quiet"))
-            for model in MODELS:
+            for model in KNOWN:
                 _keep(runs, f"{PLAIN}: {model}", _plain(model, sizes.full_epochs, data))
     commands = {
         name: {
@@ -68,19 +69,21 @@ def _cold(root: Path) -> processes.Finished:
     Raises:
         StageFailed: a stage did not run.
     """
-    for stage in layout.STAGES:
-        for out in lock.locked(stage, root).outs:
+    for stage in dvc_lock.names(root):
+        for out in dvc_lock.locked(stage, root).outs:
             remove(root / out)
-    remove(root / layout.LOCK)
+    remove(root / paths.LOCK)
     done = _python(root, *REPRO)
-    if idle := [name for name in layout.STAGES if f"Running stage '{name}'" not in done.output]:
+    if idle := [
+        name for name in stage_files.names() if f"Running stage '{name}'" not in done.output
+    ]:
         raise StageFailed(f"cold run: {', '.join(idle)} did not run, expected every stage to")
     return done
 
 
 def _plain(model: str, epochs: int | None, data: Path) -> processes.Finished:
     """A textbook's script, with the activity's epochs."""
-    section = getattr(load_params(layout.PARAMS), f"train_{model}")
+    section = load_params(PARAMS).section(f"train_{model}")
     return processes.run(
         *(sys.executable, "-m", "benchmarks.peers.plain_keras", model),
         *("--data", data, "--epochs", str(epochs or section.epochs)),
@@ -89,7 +92,7 @@ def _plain(model: str, epochs: int | None, data: Path) -> processes.Finished:
 
 def _together(runs: Runs) -> Runs:
     """The three scripts of each repetition as one."""
-    scripts = zip(*(runs[f"{PLAIN}: {model}"] for model in MODELS), strict=True)
+    scripts = zip(*(runs[f"{PLAIN}: {model}"] for model in KNOWN), strict=True)
     return {
         PLAIN: [
             processes.Finished(

@@ -9,10 +9,9 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from pipeline import layout
-from pipeline.rebuild import clone
-
-TRAINED = (*layout.TRAININGS, "probe")  # sections of params.yaml with epochs
+from pipeline.params import PARAMS
+from pipeline.training.declaration import trainings
+from pipeline.verification.rebuild import clone
 
 
 @contextmanager
@@ -32,14 +31,14 @@ def workspace() -> Iterator[Path]:
 def change_params(root: Path, *, images: Path | None = None, epochs: int | None = None) -> None:
     """Have the clone at `root` train on the IDX files in the folder `images`, for `epochs`."""
     yaml = YAML()
-    params = yaml.load(root / layout.PARAMS)
+    params = yaml.load(root / PARAMS)
     if images:
         params["prepare"]["train_images"] = str(images / "images.idx")
         params["prepare"]["train_labels"] = str(images / "labels.idx")
     if epochs:
-        for section in TRAINED:
+        for section in (*trainings(), "probe"):
             params[section]["epochs"] = epochs
-    yaml.dump(params, root / layout.PARAMS)
+    yaml.dump(params, root / PARAMS)
 
 
 def remove(path: Path) -> None:

@@ -1,6 +1,57 @@
-"""`python -m pipeline <command>`."""
+"""The commands behind the Makefile: `python -m pipeline COMMAND`, a module of `commands` each.
 
-from pipeline.cli import main
+Only the module of the command that is called is imported, since MLflow alone takes 2 s.
+"""
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pipeline import errors
+
+COMMANDS = {
+    "repro": "run what is out of date, and show the results",
+    "track": "make the MLflow runs that are missing for dvc.lock",
+    "verify": "rebuild HEAD and compare every out with dvc.lock",
+    "ui": "open the MLflow UI on this machine",
+    "compare": "show the tracked runs side by side",
+    "promote": "make better models of dvc.lock champions",
+    "serve": "serve a champion over HTTP on this machine",
+    "sweep": "train over a search space, on one machine or many",
+    "crossval": "measure a training on each part of its images",
+}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command that `arguments`, by default the command line's, name."""
+    given = sys.argv[1:] if arguments is None else arguments
+    parser = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    with errors.reported(), _read():
+        for name, text in COMMANDS.items():
+            command = commands.add_parser(name, help=text)
+            if given[:1] == [name]:
+                module = importlib.import_module(f"pipeline.commands.{name}")
+                module.add_arguments(command)
+        options = vars(parser.parse_args(given))
+        del options["command"]
+        module.main(**options)
+
+
+@contextmanager
+def _read() -> Iterator[None]:
+    """End without a word, as other programs do, when nobody reads what is printed any more."""
+    try:
+        yield
+        print(end="", flush=True)  # to none, if standard output is closed
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+
 
 if __name__ == "__main__":
     main()

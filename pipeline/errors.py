@@ -1,4 +1,4 @@
-"""The mistakes a user can make, each told in one line that says what was found and what to do."""
+"""The mistakes a user can make, each reported in one line: what was found, and what to do."""
 
 import sys
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ class ParamsError(UserError):
 
 
 class FileError(UserError):
-    """Tells of a file: in one printable line, whatever its name and content put into the text."""
+    """Is about a file: one printable line, whatever its name and content put into the text."""
 
     def __init__(self, text: str) -> None:
         line = " ".join(part.strip() for part in text.splitlines())
@@ -58,8 +58,8 @@ class PromotionError(UserError):
     """A model does not become champion, or there is none to serve."""
 
 
-class StageFailed(UserError):  # noqa: N818 - it names what happened, as the line that tells it does
-    """A stage, run by a process of its own, ended with an error that it has told itself."""
+class StageFailed(UserError):  # noqa: N818 - it names what happened, as the line that reports it does
+    """A stage, run by a process of its own, ended with an error that it has reported itself."""
 
 
 class RepositoryError(UserError):

@@ -1,4 +1,7 @@
-"""What params.yaml may hold: its sections, their types and ranges, checked before any work."""
+"""What params.yaml may hold: its sections, their types and ranges, checked before any work.
+
+What the stages share is here; the section that is named after a stage is declared in its file.
+"""
 
 import copy
 import difflib
@@ -6,13 +9,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from pipeline import stage_files
 from pipeline.errors import ParamsError
 
+PARAMS = Path("params.yaml")
 Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -32,17 +37,6 @@ class Runtime(Section):
     threads: Count
     memory_budget: Count
     cpu_isa: Literal["avx2", "native"]
-
-
-class Prepare(Section):
-    """Where the images are. The same path twice: one file holds both parts."""
-
-    train_images: str
-    train_labels: str
-    test_images: str
-    test_labels: str
-    test_fraction: Fraction
-    transpose: bool
 
 
 class SGD(Section):
@@ -77,7 +71,7 @@ OPTIMIZERS: dict[str, type[Section]] = {"sgd": SGD, "adadelta": Adadelta, "adam"
 Optimizer = Annotated[SGD | Adadelta | Adam, Field(discriminator="name")]
 
 
-class Training(Section):
+class TrainingParams(Section):
     """What every training has: how long, in which batches, by which optimizer."""
 
     epochs: Count
@@ -85,80 +79,65 @@ class Training(Section):
     optimizer: Optimizer
 
 
-class Classifier(Training):
-    """Activity 2, the dense classifier."""
+class Gate(Section):
+    """What a model must be better in, and by how much, to become champion."""
 
-    hidden_units: Count
-    target_accuracy: Annotated[float, Field(gt=0, le=1)]
-
-
-class DenseAutoencoder(Training):
-    """Activity 3, the dense autoencoder."""
-
-    code_units: Count
-
-
-class ConvAutoencoder(Training):
-    """Activity 4, the convolutional autoencoder."""
-
-    filters: Count
-    kernel_size: Count
-
-
-class Visualize(Section):
-    """The figures."""
-
-    usetex: bool
-    neuron_weights: Annotated[list[float], Field(min_length=1, max_length=4)]
-    map_images: Annotated[int, Field(ge=3)]
-
-
-class ClassifierGate(Section):
-    """What a classifier must be better in, and by how much, to become champion."""
-
-    metric: Literal["test_accuracy", "test_loss"]
+    metric: str
     margin: Margin
 
 
-class AutoencoderGate(Section):
-    """The same of an autoencoder."""
+class PipelineParams(Section):
+    """The whole of params.yaml, as far as the stages share it; `schema` adds the others' sections.
 
-    metric: Literal["test_bce", "test_mse", "test_psnr", "test_ssim", "probe_accuracy"]
-    margin: Margin
-
-
-class Promotion(Section):
-    """The gate of `make promote`; no stage depends on it."""
-
-    train_classifier: ClassifierGate
-    train_dense_ae: AutoencoderGate
-    train_conv_ae: AutoencoderGate
-
-
-class Params(Section):
-    """The whole of params.yaml; a section is named after the stage or command it steers."""
+    Attributes:
+        seed: of weights, of the order of images, and of every other random choice.
+        runtime: see `Runtime`.
+        probe: the linear classifier on the codes of autoencoders.
+        promotion: gates by training, in place of what its file declares; no stage depends on them.
+    """
 
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     runtime: Runtime
-    prepare: Prepare
-    train_classifier: Classifier
-    train_dense_ae: DenseAutoencoder
-    train_conv_ae: ConvAutoencoder
-    probe: Training
-    visualize: Visualize
-    promotion: Promotion
+    probe: TrainingParams
+    promotion: Section
+
+    def section(self, stage: str) -> Any:
+        """The section that is named after `stage`."""
+        return getattr(self, stage)
+
+
+def schema(stages: list[str]) -> type[PipelineParams]:
+    """`PipelineParams` with the section of each of `stages` that has one."""
+    sections: dict[str, Any] = {
+        # What a program of another kind makes of its section is its own affair.
+        **{stage: (dict[str, Any], {}) for stage in stages},
+        **{name: (cls, ...) for name, cls in stage_files.declared("Params", stages).items()},
+    }
+    gates: dict[str, Any] = {
+        name: (_gate(training.metrics) | None, None)
+        for name, training in stage_files.declared("TRAINING", stages).items()
+    }
+    promotion: Any = create_model("Promotion", __base__=Section, **gates)
+    return create_model(
+        "Params", __base__=PipelineParams, **sections, promotion=(promotion, promotion())
+    )
+
+
+def _gate(metrics: Any) -> Any:
+    names: Any = Literal[tuple(metric.name for metric in metrics if metric.held_out)]
+    return create_model("Gate", __base__=Gate, metric=(names, ...))
 
 
 Model = TypeVar("Model", bound=Section)
 
 
-def load_params(path: Path) -> Params:
+def load_params(path: Path) -> PipelineParams:
     """Read and check `path`.
 
     Raises:
         ParamsError: one line for each unknown key, missing key, wrong type or value out of range.
     """
-    return checked(Params, read(path), str(path))
+    return checked(schema(stage_files.names()), read(path), str(path))
 
 
 def read(path: Path) -> Any:
@@ -239,6 +218,7 @@ def _known_keys(model: type[BaseModel], location: list[str]) -> list[str]:
             section = OPTIMIZERS[part]
         elif part != "optimizer":
             # The keys of a dict are the file's own; what is known is below them.
-            within = get_args(section)
-            section = within[1] if within else section.model_fields[part].annotation
+            held = get_args(section)
+            found = held[1] if held else section.model_fields[part].annotation
+            section = get_args(found)[0] if type(None) in get_args(found) else found
     return list(section.model_fields)

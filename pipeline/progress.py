@@ -5,8 +5,8 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pipeline.artifacts import Row
-    from pipeline.training import OnEpoch
+    from pipeline.outs.artifacts import Row
+    from pipeline.training.declaration import OnEpoch
 
 BAR = 24  # characters
 

@@ -1,1 +1,1 @@
-"""The five stages of dvc.yaml, one script each; the trainings are in pipeline/activities."""
+"""The stages of dvc.yaml, a file each: what DVC runs, and what each declares to everything else."""

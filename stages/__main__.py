@@ -1,39 +1,73 @@
 """Run one stage: `python -m stages train_classifier`. DVC does so; see dvc.yaml.
 
-The params are checked and the runtime pinned before the stage, and with it NumPy and TensorFlow,
-is imported: a mistake is told at once, and no library starts with other settings.
+The params are checked and the runtime is pinned before NumPy and TensorFlow are imported: a mistake
+is reported at once, and no library starts with other settings.
 """
 
-import importlib
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pipeline.forkserver import client as forkserver
+from pipeline import processes
+from pipeline.outs import paths
 
-TEMPORARY = "/.dvc/tmp/exps/"  # DVC's copies of the repository lie below it, without .venv
+if TYPE_CHECKING:
+    from pipeline.params import PipelineParams
+    from pipeline.training.declaration import Training
 
 
 def main(arguments: list[str]) -> None:
     """Check params.yaml, pin the runtime, run the stage that `arguments` name."""
     import argparse
+    import importlib
 
-    from pipeline import errors, layout, runtime
-    from pipeline.params import load_params
+    from pipeline import errors, stage_files
+    from pipeline.outs import runtime
+    from pipeline.params import PARAMS, load_params
 
     parser = argparse.ArgumentParser(prog="python -m stages", description="Run one stage.")
-    parser.add_argument("stage", choices=layout.STAGES)
-    stage = parser.parse_args(arguments).stage
     with errors.reported():
-        params = load_params(layout.PARAMS)
+        parser.add_argument("stage", choices=stage_files.names())
+        stage = parser.parse_args(arguments).stage
+        params = load_params(PARAMS)
         runtime.pin(params.runtime)
-        with runtime.lean_import(used=("matplotlib",) if stage == "visualize" else ()):
-            module = importlib.import_module(f"stages.{stage}")
-        module.main(params)
+        module = importlib.import_module(f"stages.{stage}")
+        if hasattr(module, "TRAINING"):
+            _train(stage, module.TRAINING, params)
+        else:
+            module.main(params, params.section(stage))
 
-        from pipeline import environment
+        from pipeline.outs import environment
 
         environment.record(params.runtime)
+
+
+def _train(stage: str, training: "Training", params: "PipelineParams") -> None:
+    """Train on the images of data/prepared; write what came of it, and log the run."""
+    from pipeline.data import datasets
+    from pipeline.outs import runtime
+
+    runtime.start_tensorflow(params.seed, params.runtime)
+
+    from pipeline import progress
+    from pipeline.outs import model_archive
+    from pipeline.tracking.live import LiveRun
+    from pipeline.training.checkpoints import Checkpoint
+    from pipeline.training.declaration import Task
+
+    section = params.section(stage)
+    with Checkpoint(stage, params.runtime) as checkpoint, LiveRun(stage) as live:
+        task = Task(
+            section,
+            params,
+            datasets.load(paths.PREPARED),
+            checkpoint=checkpoint,
+            on_model=lambda model: print(model_archive.structure(model)),
+            on_epoch=[progress.reporter(section.epochs), live.log_epoch],
+        )
+        training.train(task).write(stage)
+        live.complete()
 
 
 def _own_python() -> Path | None:
@@ -41,7 +75,7 @@ def _own_python() -> Path | None:
 
     DVC may be an editor's or pipx's, and takes whichever `python3` is first on PATH.
     """
-    environment = Path(os.fspath(Path.cwd()).split(TEMPORARY, maxsplit=1)[0], ".venv")
+    environment = paths.root() / ".venv"
     if environment.resolve() == Path(sys.prefix).resolve():
         return None
     python = environment / "bin/python"
@@ -52,6 +86,6 @@ if __name__ == "__main__":
     if python := _own_python():
         os.execv(python, [os.fspath(python), "-m", "stages", *sys.argv[1:]])
     # `prepare` imports no TensorFlow, and is done before a server has.
-    if forkserver.serves("stages") and sys.argv[1:] != ["prepare"]:
-        sys.exit(forkserver.start("stages", *sys.argv[1:]).wait())
+    if sys.argv[1:] != ["prepare"] and (copy := processes.copy("stages", *sys.argv[1:])):
+        sys.exit(copy.wait())
     main(sys.argv[1:])

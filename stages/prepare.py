@@ -1,16 +1,20 @@
 """Read the images, check them, and keep them as arrays that the other stages memory-map."""
 
-from pipeline import artifacts, datasets, layout
-from pipeline.params import Params
+from pipeline.data.files.sources import Sources as Params
+from pipeline.outs import artifacts, paths
+from pipeline.params import PipelineParams
 
 
-def main(params: Params) -> None:
+def main(params: PipelineParams, section: Params) -> None:
     """Write data/prepared and a summary of what was found."""
-    dataset = datasets.read(params.prepare, params.seed)
-    summary = datasets.summary(dataset)
+    from pipeline.data import datasets
+    from pipeline.data.files import preparation
 
-    datasets.save(dataset, layout.PREPARED)
-    artifacts.write_metrics(layout.metrics("prepare"), summary)
+    dataset = preparation.read(section, params.seed)
+    summary = preparation.summary(dataset)
+
+    datasets.save(dataset, paths.PREPARED)
+    artifacts.write_metrics(paths.metrics("prepare"), summary)
     print(
         f"{summary['train_images']} training and {summary['test_images']} test images of "
         f"{dataset.side} x {dataset.side} pixels in {len(dataset.classes)} classes"

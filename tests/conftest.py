@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from pipeline import layout, runtime
-from pipeline.params import Params, load_params
+from pipeline.outs import paths, runtime
+from pipeline.params import PARAMS as PARAMS_FILE
+from pipeline.params import PipelineParams, load_params
 
 if TYPE_CHECKING:
-    from pipeline.datasets import Dataset
+    from pipeline.data.datasets import Dataset
 
 ROOT = Path(__file__).parents[1]
-PARAMS = load_params(ROOT / layout.PARAMS)
+PARAMS = load_params(ROOT / PARAMS_FILE)
 TRAIN, TEST = 400, 100  # images; 400 leave the last batch of 32 half full
 
 # The same examples each time; `pytest tests/test_fuzz.py --hypothesis-profile=long` tries new ones
@@ -43,13 +44,13 @@ def pytest_collectstart(collector: pytest.Collector) -> None:
 
 
 @pytest.fixture
-def tensorflow(params: Params) -> None:
+def tensorflow(params: PipelineParams) -> None:
     """TensorFlow as a stage starts it: each test has the same seed, whichever ran before."""
     runtime.start_tensorflow(params.seed, params.runtime)
 
 
 @pytest.fixture(scope="session")
-def params() -> Params:
+def params() -> PipelineParams:
     """The committed params.yaml."""
     return PARAMS
 
@@ -59,9 +60,10 @@ def digits() -> "Dataset":
     """The first images of the committed file: 400 to train on, 100 to test on."""
     import numpy as np
 
-    from pipeline import datasets, readers
+    from pipeline.data import datasets
+    from pipeline.data.files import readers
 
-    path = ROOT / PARAMS.prepare.train_images
+    path = ROOT / PARAMS.section("prepare").train_images
     images = readers.read(path, "images", "train")[: TRAIN + TEST]
     labels = readers.read(path, "labels", "train")[: TRAIN + TEST]
     return datasets.Dataset(

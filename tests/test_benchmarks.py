@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 
 from benchmarks import figure, processes, report, spread, tiles
-from pipeline import artifacts, models, readers
-from pipeline.datasets import Dataset
+from pipeline.data.datasets import Dataset
+from pipeline.data.files import readers
 from pipeline.errors import StageFailed, UserError
 from pipeline.figures import style
-from pipeline.params import Params
+from pipeline.outs import artifacts
+from pipeline.params import PipelineParams
+from stages import train_classifier, train_conv_ae, train_dense_ae
 
 ROOT = Path(__file__).parents[1]
 
@@ -83,19 +85,19 @@ def results() -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("tensorflow")
-def test_multiply_adds_are_counted_from_the_models_layers(params: Params) -> None:
+def test_multiply_adds_are_counted_from_the_models_layers(params: PipelineParams) -> None:
     from benchmarks.arithmetic import multiply_adds
 
     hidden, outputs = 784 * 600, 600 * 10
-    assert multiply_adds(models.classifier(params.train_classifier, 28, 10)) == (
+    assert multiply_adds(train_classifier.build(params.section("train_classifier"), 28, 10)) == (
         2 * hidden + 3 * outputs
     )
     encoder = decoder = 784 * 100
-    assert multiply_adds(models.dense_autoencoder(params.train_dense_ae, 28)) == (
+    assert multiply_adds(train_dense_ae.build(params.section("train_dense_ae"), 28)) == (
         2 * encoder + 3 * decoder
     )
     first, code, last = 28 * 28 * 9 * 16, 14 * 14 * 9 * 16 * 16, 28 * 28 * 9 * 16
-    assert multiply_adds(models.conv_autoencoder(params.train_conv_ae, 28)) == (
+    assert multiply_adds(train_conv_ae.build(params.section("train_conv_ae"), 28)) == (
         2 * first + 3 * code + 3 * last
     )
 

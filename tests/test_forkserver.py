@@ -1,6 +1,7 @@
 """Copies of a fork server: each is the process that was asked for, and ends as it would."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.forkserver import client as forkserver
+from pipeline import processes
+from pipeline.forkserver.client import Copy
 
+ROOT = Path(__file__).parents[1]
 PIPELINE = """
 stages:
   talk: {cmd: 'echo "$COLOUR in $PWD"'}
@@ -21,9 +24,17 @@ stages:
 # Starts a DVC of its own, says which, and stays.
 CALLER = """
 import sys, time
-from pipeline.forkserver import client as forkserver
-print(forkserver.start("dvc", "repro", "wait", outlives=sys.argv[1] == "outlives").pid, flush=True)
+from pipeline import processes
+print(processes.start("dvc", "repro", "wait", outlives=sys.argv[1] == "outlives").pid, flush=True)
 time.sleep(60)
+"""
+
+# Has its processes made where there is no fork server.
+WITHOUT = """
+from pipeline import processes
+with processes.served("dvc"):
+    started = processes.start("timeit", "-n1", "-r1", stdout=-3)
+    print(processes.copy("dvc"), type(started).__name__, started.wait())
 """
 
 
@@ -40,13 +51,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(Path.cwd()))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.chdir(folder)
 
 
 @pytest.fixture
 def _served() -> Iterator[None]:
-    with forkserver.serving("dvc"):
+    with processes.served("dvc"):
         yield
 
 
@@ -55,7 +66,7 @@ served = pytest.mark.usefixtures("_served")
 
 def run(*arguments: str, env: dict[str, str] | None = None) -> tuple[int, str]:
     """Exit status and output of DVC, started as the pipeline does it."""
-    process = forkserver.start(
+    process = processes.start(
         "dvc", *arguments, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     assert process.stdout
@@ -77,12 +88,14 @@ def alive(pid: int, seconds: float = 10) -> bool:
 
 
 def test_a_program_is_served_only_while_a_server_runs() -> None:
-    assert not forkserver.serves("dvc")
-    with forkserver.serving("dvc"):
-        assert forkserver.serves("dvc")
-        assert not forkserver.serves("stages")
-    assert not forkserver.serves("dvc")
-    assert isinstance(forkserver.start("dvc", "--version"), subprocess.Popen)
+    assert processes.copy("dvc", "--version") is None
+    with processes.served("dvc"):
+        copy = processes.copy("dvc", "--version")
+        assert copy
+        assert copy.wait() == 0
+        assert processes.copy("stages", "--help") is None
+    assert processes.copy("dvc", "--version") is None
+    assert isinstance(processes.start("dvc", "--version"), subprocess.Popen)
 
 
 @pytest.mark.parametrize(
@@ -93,8 +106,8 @@ def test_a_copy_prints_and_ends_as_an_ordinary_process(
 ) -> None:
     env = os.environ | {"COLOUR": "green"}
     ordinary = run(*arguments, env=env)
-    with forkserver.serving("dvc"):
-        assert isinstance(forkserver.start("dvc", "--version"), forkserver.Copy)
+    with processes.served("dvc"):
+        assert isinstance(processes.start("dvc", "--version"), Copy)
         assert run(*arguments, env=env) == ordinary
     if "talk" in arguments:
         assert f"green in {folder}" in ordinary[1]
@@ -103,8 +116,8 @@ def test_a_copy_prints_and_ends_as_an_ordinary_process(
 
 @served
 def test_a_killed_copy_has_the_status_of_one() -> None:
-    process = forkserver.start("dvc", "repro", "wait", stdout=subprocess.PIPE)
-    assert isinstance(process, forkserver.Copy)
+    process = processes.start("dvc", "repro", "wait", stdout=subprocess.PIPE)
+    assert isinstance(process, Copy)
     assert process.poll() is None
     process.kill()
     assert process.wait() == -signal.SIGKILL
@@ -137,8 +150,20 @@ def test_a_server_that_died_is_done_without() -> None:
     ]
     os.kill(server, signal.SIGKILL)
     assert not alive(server)
-    assert isinstance(forkserver.start("dvc", "--version"), subprocess.Popen)
+    assert isinstance(processes.start("dvc", "--version"), subprocess.Popen)
     assert run("--version") == expected
+
+
+def test_without_the_folder_processes_are_ordinary_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(
+        ROOT / "pipeline", tmp_path / "pipeline", ignore=shutil.ignore_patterns("forkserver")
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout == b"None Popen 0\n"
 
 
 def _parent(entry: Path) -> str:

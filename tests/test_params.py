@@ -1,6 +1,11 @@
 """params.yaml as committed, and every way to get a knob of it wrong."""
 
 import copy
+import json
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import reduce
 from pathlib import Path
@@ -10,10 +15,12 @@ import pytest
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
+from pipeline import stage_files
 from pipeline.errors import ParamsError
 from pipeline.params import OPTIMIZERS, Section, load_params
 
-PARAMS = Path(__file__).parents[1] / "params.yaml"
+ROOT = Path(__file__).parents[1]
+PARAMS = ROOT / "params.yaml"
 DOCUMENT: dict[str, Any] = YAML(typ="safe").load(PARAMS)
 
 WRONG_TYPES: dict[type, list[Any]] = {
@@ -68,6 +75,7 @@ def _nodes(section: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 NODES = dict(_nodes(DOCUMENT))
 LEAVES = {key: value for key, value in NODES.items() if not isinstance(value, dict)}
 NAMED = [key for key in NODES if not key.endswith(".name")]  # a name decides what its section is
+OPTIONAL = ["promotion", *(f"promotion.{name}" for name in DOCUMENT["promotion"])]
 
 
 def _last(key: str) -> str:
@@ -145,11 +153,23 @@ def test_an_unknown_key_names_the_nearest_known_one(path: Path, key: str) -> Non
     assert _complaint(path, document) == expected
 
 
-@pytest.mark.parametrize("key", NAMED)
-def test_a_missing_key_is_named(path: Path, key: str) -> None:
+def _without(key: str) -> dict[str, Any]:
     document = copy.deepcopy(DOCUMENT)
     del _parent(document, key)[_last(key)]
-    assert _complaint(path, document).startswith(f"{path}: {key}: missing")
+    return document
+
+
+@pytest.mark.parametrize("key", [key for key in NAMED if key not in OPTIONAL])
+def test_a_missing_key_is_named(path: Path, key: str) -> None:
+    assert _complaint(path, _without(key)).startswith(f"{path}: {key}: missing")
+
+
+@pytest.mark.parametrize("key", OPTIONAL)
+def test_promotion_may_leave_out_a_training(path: Path, key: str) -> None:
+    YAML().dump(_without(key), path)
+    promotion = load_params(path).promotion
+    left_out = set(DOCUMENT["promotion"]) if key == "promotion" else {_last(key)}
+    assert {name for name, gate in promotion if gate is None} == left_out
 
 
 def test_each_mistake_has_a_line_of_its_own(path: Path) -> None:
@@ -185,7 +205,7 @@ def test_a_small_number_may_be_written_in_any_way(path: Path, number: str) -> No
     text = PARAMS.read_text()
     assert "1.0e-7" in text
     path.write_text(text.replace("1.0e-7", number))
-    assert load_params(path) == load_params(PARAMS)
+    assert load_params(path).model_dump() == load_params(PARAMS).model_dump()
 
 
 @pytest.mark.parametrize(
@@ -231,3 +251,53 @@ def test_no_section_can_be_changed_later() -> None:
             with pytest.raises(ValidationError, match="frozen"):
                 setattr(section, name, value)
     assert len(sections) == 1 + sum(isinstance(value, dict) for value in NODES.values())
+
+
+NEW = """
+from pipeline.params import Count, TrainingParams
+from pipeline.training.declaration import Training
+from pipeline.training.metrics import EPOCHS, Metric
+
+class Params(TrainingParams):
+    layers: Count
+
+METRICS = (Metric("test_gini", "higher", held_out=True), Metric("train_gini", "higher"), EPOCHS)
+TRAINING = Training(print, output="classes", metrics=METRICS, gate="test_gini")
+"""
+OWN = {"layers": 3} | {key: DOCUMENT["probe"][key] for key in ("epochs", "batch_size", "optimizer")}
+# Whether params.yaml is right, and what is imported of what takes seconds.
+CHECK = """
+import sys
+from pathlib import Path
+from pipeline import errors, params
+with errors.reported():
+    params.load_params(Path("params.yaml"))
+slow = ("keras", "matplotlib", "mlflow", "numpy", "tensorflow")
+print([name for name in slow if name in sys.modules])
+"""
+
+
+@pytest.fixture
+def extended(tmp_path: Path) -> Path:
+    """A folder with a training more, and with a stage of another kind, in Python or not."""
+    shutil.copytree(ROOT / "stages", tmp_path / "stages")
+    (tmp_path / "stages/train_new.py").write_text(NEW)
+    pipeline = YAML(typ="safe").load(ROOT / stage_files.PIPELINE)
+    pipeline["stages"] |= {"train_new": {"cmd": "true"}, "export": {"cmd": "true"}}
+    YAML().dump(pipeline, tmp_path / stage_files.PIPELINE)
+    return tmp_path
+
+
+def _checked(extended: Path, sections: dict[str, Any]) -> str:
+    """What is said of params.yaml with these sections, in the folder of `extended`."""
+    YAML().dump({**DOCUMENT, **sections}, extended / "params.yaml")
+    done = subprocess.run(
+        [sys.executable, "-c", CHECK],
+        cwd=extended,
+        env=os.environ | {"PYTHONPATH": f"{extended}{os.pathsep}{ROOT}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip()

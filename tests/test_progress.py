@@ -5,7 +5,7 @@ import pty
 
 import pytest
 
-from pipeline.artifacts import Row
+from pipeline.outs.artifacts import Row
 from pipeline.progress import reporter
 
 pytestmark = pytest.mark.usefixtures("tensorflow")

@@ -1,19 +1,19 @@
-"""Where the classifier is wrong."""
+"""Where a classifier is wrong."""
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from pipeline.evaluation import Floats
 from pipeline.figures import style
 from pipeline.figures.digits import Images, Names
+from pipeline.figures.plane import Floats
 
 Labels = npt.NDArray[np.uint8]
 CELL_NUMBERS = 15  # classes up to which a cell has room for its number
 MOST_TICKS = 30
 
 
-def confusion_matrix(labels: Labels, predicted: Labels, names: Names) -> Figure:
+def confusion_matrix(title: str, labels: Labels, predicted: Labels, names: Names) -> Figure:
     """Test images counted by true class (rows) and predicted class (columns).
 
     The colour is the share of the row, on a square-root scale so that rare mistakes show.
@@ -38,12 +38,14 @@ def confusion_matrix(labels: Labels, predicted: Labels, names: Names) -> Figure:
                 colour = "white" if share[row, column] > 0.5 else "black"
                 axes.text(column, row, f"{number}", ha="center", va="center", color=colour)
     accuracy = np.trace(matrix) / matrix.sum()
-    figure.suptitle(f"Classifier on {matrix.sum():,} test images: {accuracy:.1%} right")
+    figure.suptitle(
+        f"{style.capitalized(title)} on {matrix.sum():,} test images: {accuracy:.1%} right"
+    )
     return figure
 
 
 def confident_mistakes(
-    images: Images, labels: Labels, probabilities: Floats, names: Names
+    title: str, images: Images, labels: Labels, probabilities: Floats, names: Names
 ) -> Figure:
     """The 15 wrongly classified images of which the classifier was surest, surest first.
 
@@ -64,5 +66,5 @@ def confident_mistakes(
             loc="center",
             fontsize=10,
         )
-    figure.suptitle("The classifier's most confident mistakes on test images")
+    figure.suptitle(f"The {title}'s most confident mistakes on test images")
     return figure

@@ -8,24 +8,33 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from pipeline.evaluation import Plane
 from pipeline.figures import style
 from pipeline.figures.classification import Labels
 from pipeline.figures.digits import Names
+from pipeline.figures.plane import Plane
 
 LEGEND = 20  # classes that a legend can list
+COLUMNS = 3  # planes side by side
 
 
 def code_map(planes: Mapping[str, Plane], labels: Labels, names: Names) -> Figure:
-    """The codes of each autoencoder on the plane in which they vary most, coloured by class."""
+    """Codes on the plane in which they vary most, coloured by class.
+
+    `planes` go by the autoencoders' titles.
+    """
     colours = np.array(style.class_colours(len(names)))[:, :3]
-    figure = Figure(figsize=(12, 6.4))
-    for axes, (name, plane) in zip(figure.subplots(1, len(planes)), planes.items(), strict=True):
+    columns = min(len(planes), COLUMNS)
+    rows = -(-len(planes) // columns)
+    figure = Figure(figsize=(6 * columns, 6.4 * rows))
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat[len(planes) :]:
+        axes.set_axis_off()
+    for axes, (title, plane) in zip(grid.flat, planes.items(), strict=False):
         axes.scatter(*plane.points.T, s=9, lw=0, alpha=0.7, color=colours[labels])
         axes.set(xticks=[], yticks=[])
         axes.set_xlabel(f"first principal component ({plane.share[0]:.0%} of the variance)")
         axes.set_ylabel(f"second ({plane.share[1]:.0%})")
-        axes.set_title(f"{name} autoencoder")
+        axes.set_title(title)
     if len(names) <= LEGEND:
         handles = [
             Line2D([], [], marker="o", ls="", color=colour, label=f"{label}")

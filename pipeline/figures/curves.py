@@ -1,43 +1,52 @@
 """Training curves."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pipeline.artifacts import Row
 from pipeline.figures import style
+from pipeline.outs.artifacts import Row
 
-History = Sequence[Row]
+COLUMNS = 2
 
 
-def training_curves(
-    classifier: History, autoencoders: Mapping[str, History], target_accuracy: float
-) -> Figure:
-    """Loss of every model and accuracy of the classifier, an epoch at a time."""
-    figure = Figure(figsize=(11, 7.5))
-    grid = figure.subplots(2, 2)
-    _pair(grid[0, 0], classifier, "accuracy", "Classifier: accuracy")
-    grid[0, 0].axhline(target_accuracy, color=style.QUIET, lw=1, ls="--")
-    grid[0, 0].annotate(
-        f"target {target_accuracy:.0%}",
-        (classifier[0]["epoch"], target_accuracy),
-        xytext=(0, 4),
-        textcoords="offset points",
-        fontsize=9,
-        color=style.QUIET,
-    )
-    _pair(grid[0, 1], classifier, "loss", "Classifier: cross-entropy")
-    for axes, (name, history) in zip(grid[1], autoencoders.items(), strict=True):
-        _pair(axes, history, "loss", f"{name} autoencoder: binary cross-entropy")
+@dataclass(frozen=True)
+class Panel:
+    """The curve of one figure of a training.
+
+    Attributes:
+        title: of the model.
+        measure: "accuracy", or what its loss is called.
+        history: a row an epoch, with `accuracy` or `loss`, and the same as `test_`.
+        target: a line to reach.
+    """
+
+    title: str
+    measure: str
+    history: Sequence[Row]
+    target: float | None = None
+
+
+def training_curves(panels: Sequence[Panel]) -> Figure:
+    """Each of `panels`, an epoch at a time, in rows of two."""
+    rows = -(-len(panels) // COLUMNS)
+    figure = Figure(figsize=(11, 3.75 * rows))
+    grid = figure.subplots(rows, COLUMNS, squeeze=False)
+    for axes, panel in zip(grid.flat, panels, strict=False):
+        _draw(axes, panel)
+    for axes in grid.flat[len(panels) :]:
+        axes.set_axis_off()
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2)
     figure.suptitle("Training curves")
     return figure
 
 
-def _pair(axes: Axes, history: History, name: str, title: str) -> None:
+def _draw(axes: Axes, panel: Panel) -> None:
+    history, name = panel.history, "accuracy" if panel.measure == "accuracy" else "loss"
     epochs = [row["epoch"] for row in history]
     marker = "o" if len(history) < 4 else ""
     axes.plot(
@@ -54,8 +63,18 @@ def _pair(axes: Axes, history: History, name: str, title: str) -> None:
         marker=marker,
         label="test images, after the epoch",
     )
-    axes.set_title(title)
+    axes.set_title(f"{style.capitalized(panel.title)}: {panel.measure}")
     axes.set_xlabel("epoch")
     axes.set_xlim(0.5, len(history) + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(axis="y", color="#e6e6e6")
+    if panel.target is not None:
+        axes.axhline(panel.target, color=style.QUIET, lw=1, ls="--")
+        axes.annotate(
+            f"target {panel.target:.0%}",
+            (epochs[0], panel.target),
+            xytext=(0, 4),
+            textcoords="offset points",
+            fontsize=9,
+            color=style.QUIET,
+        )

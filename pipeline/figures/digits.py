@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from pipeline.evaluation import Floats
 from pipeline.figures import style
+from pipeline.figures.plane import Floats
 
 Images = npt.NDArray[np.uint8]
 Names = npt.NDArray[np.int64]
@@ -25,16 +25,30 @@ def labelled(images: Images, names: Names) -> Figure:
     return figure
 
 
-def dense_codes(images: Images, codes: Floats, reconstructions: Floats) -> Figure:
+def has_maps(codes: Floats) -> bool:
+    """Whether `codes` are feature maps, (n, height, width, filters); else they are vectors."""
+    return codes.ndim == 4
+
+
+def codes(title: str, images: Images, codes: Floats, reconstructions: Floats) -> Figure:
+    """Originals, their codes, and what `title`, an autoencoder, makes of those."""
+    draw = _maps if has_maps(codes) else _vectors
+    figure = draw(images, codes, reconstructions)
+    figure.suptitle(f"{style.capitalized(title)}: an image, its code, and what the code gives back")
+    return figure
+
+
+def _vectors(images: Images, codes: Floats, reconstructions: Floats) -> Figure:
     """Originals, codes as near-square pictures, and reconstructions: 3 rows.
 
-    `codes` are (n, units); a code that fills no rectangle is padded with blanks.
+    A code that fills no rectangle is padded with blanks.
     """
+    codes = codes.reshape(len(codes), -1)
     columns = int(np.ceil(np.sqrt(codes.shape[1])))
     rows = -(-codes.shape[1] // columns)
     pictures = np.full((len(codes), rows * columns), np.nan, np.float32)
     pictures[:, : codes.shape[1]] = codes
-    figure = _rows(
+    return _rows(
         {
             "original": images,
             f"code\n({codes.shape[1]} numbers)": pictures.reshape(-1, rows, columns),
@@ -42,18 +56,15 @@ def dense_codes(images: Images, codes: Floats, reconstructions: Floats) -> Figur
         },
         heights=[1, 1, 1],
     )
-    figure.suptitle("Dense autoencoder: an image, its code, and what the code gives back")
-    return figure
 
 
-def conv_codes(images: Images, codes: Floats, reconstructions: Floats) -> Figure:
+def _maps(images: Images, codes: Floats, reconstructions: Floats) -> Figure:
     """Originals, codes as mean map and as strip, and reconstructions: 4 rows.
 
-    `codes` are (n, height, width, filters); the strip has a row for each place, a column for each
-    filter.
+    The strip has a row for each place, a column for each filter.
     """
     places, filters = codes.shape[1] * codes.shape[2], codes.shape[3]
-    figure = _rows(
+    return _rows(
         {
             "original": images,
             "mean over\nthe code's maps": codes.mean(axis=3),
@@ -64,12 +75,10 @@ def conv_codes(images: Images, codes: Floats, reconstructions: Floats) -> Figure
         },
         heights=[1, 1, 1.6, 1],
     )
-    figure.suptitle("Convolutional autoencoder: an image, its code, and what the code gives back")
-    return figure
 
 
-def feature_maps(images: Images, codes: Floats) -> Figure:
-    """Each image beside every map of its code; one grey scale a row. `codes` as in `conv_codes`."""
+def feature_maps(title: str, images: Images, codes: Floats) -> Figure:
+    """Each image beside every map of its code, which `has_maps`; one grey scale a row."""
     filters = codes.shape[3]
     scale = images.shape[1] // codes.shape[1]
     gap = max(images.shape[1] // 14, 1)  # blank pixels between maps
@@ -84,7 +93,7 @@ def feature_maps(images: Images, codes: Floats) -> Figure:
     right.set_xticks(np.arange(filters) * side + side / 2 - gap, range(1, filters + 1))
     right.tick_params(length=0, labelsize=9, labelcolor=style.QUIET)
     figure.suptitle(
-        f"Convolutional autoencoder: an image and the {filters} feature maps of its code"
+        f"{style.capitalized(title)}: an image and the {filters} feature maps of its code"
     )
     return figure
 
@@ -94,7 +103,7 @@ def comparison(
 ) -> Figure:
     """Each image and, below it, what each autoencoder makes of it, with its mean squared error.
 
-    `reconstructions` and `errors` go by the autoencoder's name; errors are (n,).
+    `reconstructions` and `errors` go by the autoencoder's label; errors are (n,).
     """
     figure = Figure(figsize=(1.6 + 1.02 * len(images), 1.7 + 1.25 * len(reconstructions)))
     grid = figure.subplots(1 + len(reconstructions), len(images), squeeze=False)

@@ -1,4 +1,4 @@
-"""Activity 1: what the weight does to a ReLU neuron."""
+"""What the weight does to a ReLU neuron."""
 
 from collections.abc import Sequence
 

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from pipeline.errors import MachineError
 
 TRAIN, TEST = "#2b6ca3", "#d9772b"
-DENSE, CONV = "#3a8f6b", "#8a4f9e"
+MODELS = ("#3a8f6b", "#8a4f9e", "#c0504d", "#8c6d31", "#17829b", "#5254a3")  # one after another
 QUIET = "#5a5a5a"  # notes beside the data
 BLANK = "#f3e9dc"  # where a picture has no number
 
@@ -61,6 +61,11 @@ def image(
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
     axes.set_xlabel(note, fontsize=9, color=QUIET)
+
+
+def capitalized(title: str) -> str:
+    """`title` as a sentence begins."""
+    return title[:1].upper() + title[1:]
 
 
 def row_title(axes: Axes, title: str) -> None:

@@ -3,5 +3,5 @@
 `make repro` runs a dozen short Python processes, and an import takes each 1.7 core-seconds for
 TensorFlow, as long for MLflow, 0.4 for DVC. Within `serving`, a server for each such program
 imports its packages once, beside other work, and forks whenever the program is to be started.
-Elsewhere `start` makes an ordinary process. Either way `python -m PROGRAM` runs, and does the same.
+`pipeline.processes` alone asks for copies, and does without this folder, too.
 """

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -57,55 +57,29 @@ class Copy:
         return self.returncode
 
 
-Process = Copy | subprocess.Popen[bytes]
-
-
-def start(
+def copy(
     program: str,
-    *arguments: str,
-    env: Mapping[str, str] | None = None,
-    outlives: bool = False,
-    stdin: int | None = None,
-    stdout: int | None = None,
-    stderr: int | None = None,
-) -> Process:
-    """Run `python -m PROGRAM ARGUMENTS`.
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    outlives: bool,
+    streams: Sequence[int | None],
+) -> Copy | None:
+    """Run `python -m PROGRAM ARGUMENTS`, if there is a server of it and it answers.
 
-    Args:
-        program: a module.
-        arguments: its own.
-        env: in place of the caller's environment.
-        outlives: it goes on when its caller is killed, and gets none of the terminal's signals.
-        stdin: as for `subprocess.Popen`: None, `PIPE`.
-        stdout: likewise.
-        stderr: likewise, or `STDOUT`.
+    Arguments are as those of `pipeline.processes.start`.
     """
-    environment = dict(os.environ if env is None else env)
-    if serves(program):
-        request = {
-            "arguments": arguments,
-            "environment": environment,
-            "folder": str(Path.cwd()),
-            "outlives": outlives,
-        }
-        with suppress(OSError):  # a server that died, or too long a request: slower, but not worse
-            return _copy(program, json.dumps(request).encode(), (stdin, stdout, stderr))
-    # What does without a server here does so altogether: `python -m stages` would ask the same one,
-    # be refused, and start itself, without end.
-    environment.pop(FOLDER, None)
-    return subprocess.Popen(
-        [sys.executable, "-m", program, *arguments],
-        env=environment,
-        start_new_session=outlives,
-        stdin=stdin,
-        stdout=stdout,
-        stderr=stderr,
-    )
-
-
-def serves(program: str) -> bool:
-    """Whether a server makes the processes of `program`."""
-    return FOLDER in os.environ and _address(program).exists()
+    if FOLDER not in os.environ or not _address(program).exists():
+        return None
+    request = {
+        "arguments": arguments,
+        "environment": dict(environment),
+        "folder": str(Path.cwd()),
+        "outlives": outlives,
+    }
+    with suppress(OSError):  # a server that died, or too long a request: slower, but not worse
+        return _requested(program, json.dumps(request).encode(), streams)
+    return None
 
 
 @contextmanager
@@ -154,7 +128,7 @@ def _open_streams() -> None:
     os.close(descriptor)
 
 
-def _copy(program: str, request: bytes, streams: tuple[int | None, ...]) -> Copy:
+def _requested(program: str, request: bytes, streams: Sequence[int | None]) -> Copy:
     if len(request) > LONGEST:
         raise OSError
     server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -17,9 +17,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
-from pipeline import layout, runtime
 from pipeline.forkserver.client import LONGEST, STREAMS
-from pipeline.params import load_params
+from pipeline.outs import runtime
+from pipeline.params import PARAMS, load_params
 
 
 class Program(NamedTuple):
@@ -44,7 +44,13 @@ PROGRAMS = {
         )
     ),
     "stages": Program(
-        ("stages.__main__", *(f"stages.{stage}" for stage in layout.STAGES)),
+        (
+            *("stages.__main__", "pipeline.progress", "pipeline.tracking.live"),
+            *("pipeline.training.fit", "pipeline.training.evaluation"),
+            *("pipeline.outs.model_archive", "pipeline.figures.pool", "pipeline.figures.neuron"),
+            *("pipeline.figures.classification", "pipeline.figures.codes"),
+            *("pipeline.figures.curves", "pipeline.figures.digits"),
+        ),
         used=("matplotlib",),
         pinned=True,
     ),
@@ -94,7 +100,7 @@ def main(program: str, listener: socket.socket) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # those of the terminal are for the copies
     needed = PROGRAMS[program]
     if needed.pinned:
-        runtime.pin(load_params(layout.PARAMS).runtime)
+        runtime.pin(load_params(PARAMS).runtime)
     with runtime.lean_import(used=needed.used):
         entry, *_ = [importlib.import_module(name) for name in needed.modules]
     run: Callable[[list[str]], int | None] = entry.main

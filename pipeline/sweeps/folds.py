@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.datasets import Dataset, Labels
+from pipeline.data.datasets import Dataset, Labels
 
 
 def fold_of(labels: Labels, count: int, seed: int) -> npt.NDArray[np.int64]:

@@ -6,14 +6,15 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline import tables, trials
-from pipeline.sweeps.space import Sweep
-from pipeline.trials import Trial
+from pipeline.outs import tables
+from pipeline.sweeps.sweep_file import SweepFile
+from pipeline.tracking import trials
+from pipeline.tracking.trials import Trial
 
 FIRST = ("finished", "stopped", "failed")
 
 
-def ranked(ended: Sequence[Trial], sweep: Sweep) -> list[Trial]:
+def ranked(ended: Sequence[Trial], sweep: SweepFile) -> list[Trial]:
     """Finished trials before stopped ones, these before failed ones; the better ones first."""
 
     def rank(trial: Trial) -> tuple[int, float, int]:
@@ -24,7 +25,7 @@ def ranked(ended: Sequence[Trial], sweep: Sweep) -> list[Trial]:
     return sorted(ended, key=rank)
 
 
-def rows(ended: Sequence[Trial], sweep: Sweep) -> list[dict[str, Any]]:
+def rows(ended: Sequence[Trial], sweep: SweepFile) -> list[dict[str, Any]]:
     """What a table says of each trial."""
     names = trials.short_names(list(sweep.search), sweep.stage)
     return [
@@ -40,10 +41,16 @@ def rows(ended: Sequence[Trial], sweep: Sweep) -> list[dict[str, Any]]:
     ]
 
 
-def table(ended: Sequence[Trial], sweep: Sweep) -> str:
+def table(ended: Sequence[Trial], sweep: SweepFile) -> str:
     """The same as text."""
     cells = rows(ended, sweep)
-    lines = [tuple(_cell(name, value) for name, value in row.items()) for row in cells]
+    lines = [
+        tuple(
+            _cell(value, decimals=4 if name == sweep.metric else None)
+            for name, value in row.items()
+        )
+        for row in cells
+    ]
     text = tables.table([tuple(cells[0]), *lines], left=0)
     return "\n".join(line.rstrip() for line in text.splitlines())
 
@@ -57,10 +64,7 @@ def command(point: Mapping[str, Any], stage: str) -> str:
     return f"dvc exp run {settings} {stage}"
 
 
-def _cell(name: str, value: Any) -> str:
+def _cell(value: Any, decimals: int | None) -> str:
     if value is None:
         return ""
-    decimals = (
-        4 if isinstance(value, float) and name.startswith(("test_", "train_", "probe_")) else 0
-    )
-    return f"{value:.{decimals}f}" if decimals else str(value)
+    return str(value) if decimals is None or isinstance(value, int) else f"{value:.{decimals}f}"

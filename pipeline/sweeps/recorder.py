@@ -8,9 +8,9 @@ from functools import partial
 
 from pipeline.errors import TrackingError
 from pipeline.tracking.live import UNTRACKED
-from pipeline.tracking.store import told
+from pipeline.tracking.store import faults_reported
 from pipeline.tracking.trial_runs import Group, Summary, TrialRuns
-from pipeline.trials import Trial
+from pipeline.tracking.trials import Trial
 
 
 class Recorder:
@@ -50,7 +50,7 @@ class Recorder:
 
     def _try(self, log: Callable[[TrialRuns], None]) -> None:
         try:
-            with told():
+            with faults_reported():
                 self.runs = self.runs or TrialRuns(self.group)
                 log(self.runs)
         except TrackingError as error:

@@ -1,4 +1,4 @@
-"""`make sweep`: trainings over a search space, and which was best."""
+"""A sweep: the trials of a file, those that have ended and those that are left."""
 
 import hashlib
 import json
@@ -10,68 +10,28 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pipeline import artifacts, environment, layout, lock, params, params_file, trials
-from pipeline.datasets import Dataset
+from pipeline import params, stage_files
+from pipeline.data.datasets import Dataset
 from pipeline.errors import SweepError
-from pipeline.params import Params
-from pipeline.sweeps import drawing, engine, ranking, space
+from pipeline.outs import artifacts, dvc_lock, environment, paths
+from pipeline.params import PipelineParams
+from pipeline.sweeps import cluster, ranking, sampling, sweep_file
 from pipeline.sweeps.recorder import Recorder
-from pipeline.sweeps.space import Sweep
-from pipeline.sweeps.trial import Work
+from pipeline.sweeps.sweep_file import SweepFile
+from pipeline.sweeps.worker import Work
+from pipeline.tracking import trials
 from pipeline.tracking.trial_runs import Group, Summary
-from pipeline.trials import Trial
+from pipeline.tracking.trials import Trial
 
 ID = "id"  # the file in a sweep's folder that names its start
 
 
-def main(*, file: Path, resume: bool, apply: bool) -> None:
-    """Run the trials of `file` that have not ended yet; print all of them, and the best.
-
-    Args:
-        file: the sweep file.
-        resume: go on with an interrupted sweep, or show a finished one again.
-        apply: write the best trial's params into params.yaml.
-
-    Raises:
-        ParamsError: the file, or params.yaml, is wrong.
-        DataError, LockError: the stage `prepare` has left nothing to train on.
-        SweepError: no cluster; nothing to resume, or something that would be lost; no trial that
-            came to a result.
-    """
-    params.load_params(layout.PARAMS)
-    document = params.read(layout.PARAMS)
-    sweep = _Sweep(file, space.load(file, document), document)
-    dataset = engine.prepared()
-    ended = sweep.begin(resume=resume)
-    recorder = Recorder(sweep.group)
-    if len(ended) < sweep.asked.trials:
-        sweep.run(dataset, ended, recorder)
-    recorder.complete(ended, sweep.summary(ended), f"`{sweep.command} --resume` makes it up")
-
-    finished = [trial for trial in ended if trial.status == "finished"]
-    if ended:
-        print(f"\n{ranking.table(ended, sweep.asked)}")
-    if missing := sweep.asked.trials - len(ended):
-        raise SweepError(
-            f"{missing} of {sweep.asked.trials} trials have not ended; "
-            f"`{sweep.command} --resume` goes on with them"
-        )
-    if not finished:
-        raise SweepError(f"all {len(ended)} trials failed; the reasons are above")
-    point = sweep.point(ranking.ranked(finished, sweep.asked)[0])
-    print(f"\nthe best again: {ranking.command(point, sweep.asked.stage)}")
-    if apply:
-        text = layout.PARAMS.read_text()
-        artifacts.write_text(layout.PARAMS, params_file.changed(text, point))
-        print(f"written to {layout.PARAMS}")
-
-
 @dataclass(frozen=True)
-class _Sweep:
+class Sweep:
     """A sweep file, with what belongs to it."""
 
     file: Path
-    asked: Sweep
+    asked: SweepFile
     document: Mapping[str, Any]
 
     @cached_property
@@ -80,11 +40,14 @@ class _Sweep:
         return params.with_values(self.document, self.asked.params)
 
     @cached_property
-    def settings(self) -> Params:
-        return params.checked(Params, self.base, str(self.file))
+    def settings(self) -> PipelineParams:
+        """The same, checked."""
+        schema = params.schema(stage_files.names())
+        return params.checked(schema, self.base, str(self.file))
 
     @cached_property
     def work(self) -> Work:
+        """What a worker is told once."""
         infinity = float("inf")
         return Work(
             stage=self.asked.stage,
@@ -96,8 +59,9 @@ class _Sweep:
         )
 
     @cached_property
-    def stage(self) -> lock.StageState:
-        state = lock.current(self.asked.stage)
+    def stage(self) -> dvc_lock.StageState:
+        """What the trials have in common."""
+        state = dvc_lock.current(self.asked.stage)
         # What params.yaml says of a key that is searched is no part of it: `--apply` changes that.
         common = params.with_values(self.base, dict.fromkeys(self.asked.search))
         return replace(state, params={key: common[key] for key in state.params}, outs={})
@@ -107,12 +71,12 @@ class _Sweep:
         """Where its trials are kept: named after all that a result depends on, so none is mixed."""
         inputs = [self.asked.model_dump(), self.stage.fingerprint, self.work.packages]
         key = hashlib.md5(json.dumps(inputs, sort_keys=True).encode())  # noqa: S324
-        return layout.SWEEPS / f"{self.file.stem}-{key.hexdigest()[:8]}"
+        return paths.SWEEPS / f"{self.file.stem}-{key.hexdigest()[:8]}"
 
     @cached_property
     def command(self) -> str:
         """What was called."""
-        default = self.file == layout.SWEEP_FILE
+        default = self.file == paths.SWEEP_FILE
         return "python -m pipeline sweep" + ("" if default else f" {self.file}")
 
     @cached_property
@@ -132,7 +96,7 @@ class _Sweep:
         ended = trials.read(self.folder)
         if resume and not self.folder.exists():
             raise SweepError(
-                f"{layout.SWEEPS}: found no sweep of {self.file} with the code, data and params of "
+                f"{paths.SWEEPS}: found no sweep of {self.file} with the code, data and params of "
                 f"now, expected one; without --resume it begins"
             )
         if not resume:
@@ -152,9 +116,9 @@ class _Sweep:
         total = self.asked.trials
         width = len(str(total))
 
-        def add(drawn: Mapping[str, Any], told: Mapping[str, Any]) -> None:
-            chosen = space.point(self.asked, drawn)
-            trial = Trial(number=len(ended) + 1, chosen=chosen, **told)
+        def add(drawn: Mapping[str, Any], report: Mapping[str, Any]) -> None:
+            chosen = sweep_file.point(self.asked, drawn)
+            trial = Trial(number=len(ended) + 1, chosen=chosen, **report)
             trials.write(self.folder, trial)
             ended.append(trial)
             recorder.add(trial)
@@ -171,17 +135,17 @@ class _Sweep:
             )
 
         def lose(drawn: Mapping[str, Any]) -> None:
-            label = trials.label(space.point(self.asked, drawn), self.asked.stage)
-            print(f"given up: {label}: its worker was lost {engine.LOST + 1} times", flush=True)
+            label = trials.label(sweep_file.point(self.asked, drawn), self.asked.stage)
+            print(f"given up: {label}: its worker was lost {cluster.LOST + 1} times", flush=True)
 
-        epochs = getattr(self.settings, self.asked.stage).epochs
-        with engine.cluster(self.settings.runtime, dataset):
-            engine.run(
+        epochs = self.settings.section(self.asked.stage).epochs
+        with cluster.cluster(self.settings.runtime, dataset):
+            cluster.run(
                 self.work,
                 dataset,
-                drawing.rest(self.asked, ended, self.work.worst),
+                sampling.rest(self.asked, ended, self.work.worst),
                 threads=self.settings.runtime.threads,
-                scheduler=drawing.early_stopping(epochs) if self.asked.early_stopping else None,
+                scheduler=sampling.early_stopping(epochs) if self.asked.early_stopping else None,
                 ended=add,
                 lost=lose,
             )

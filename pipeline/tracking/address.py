@@ -4,15 +4,10 @@ import os
 import re
 from pathlib import Path
 
-# `dvc exp run --temp` and queued experiments run in copies of the repository below this folder.
-TEMPORARY = "/.dvc/tmp/exps/"
+from pipeline.outs import paths
+
 SQLITE = "sqlite:///"
 DATABASES = ("postgresql", "mysql", "mssql")  # the others that MLflow keeps runs in
-
-
-def root() -> Path:
-    """The repository's own root, also when called in the temporary copy of an experiment."""
-    return Path(str(Path.cwd()).split(TEMPORARY, maxsplit=1)[0])
 
 
 def tracking_uri() -> str:
@@ -23,7 +18,7 @@ def tracking_uri() -> str:
     """
     uri = os.environ.get("MLFLOW_TRACKING_URI", "").strip().rstrip("/")
     file = database(uri or f"{SQLITE}mlflow.db")
-    return f"{SQLITE}{root() / file}" if file else uri
+    return f"{SQLITE}{paths.root() / file}" if file else uri
 
 
 def database(uri: str) -> Path | None:
@@ -40,7 +35,7 @@ def artifacts(uri: str) -> str | None:
     if file := database(uri):
         return (file.resolve().parent / "mlartifacts").as_uri()
     if uri.startswith(DATABASES):
-        return (root() / "mlartifacts").as_uri()
+        return (paths.root() / "mlartifacts").as_uri()
     return None
 
 

@@ -13,8 +13,9 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 
-from pipeline import errors, lock, runtime
+from pipeline import errors
 from pipeline.errors import TrackingError
+from pipeline.outs import dvc_lock, runtime
 
 # Seconds from one batch of epochs to the next: a call takes 28 ms of a core, a dense epoch 300 ms.
 INTERVAL = 5.0
@@ -26,11 +27,11 @@ def main(arguments: list[str]) -> None:
     # MLflow's import is as TensorFlow's: 2 core-seconds so, 3.5 otherwise. It needs pandas.
     with runtime.lean_import(used=("pandas",)):
         from pipeline.tracking import runs
-        from pipeline.tracking.store import Store, told
+        from pipeline.tracking.store import Store, faults_reported
 
-    with errors.reported(), told():
+    with errors.reported(), faults_reported():
         store = Store()
-        started = lock.current(stage)
+        started = dvc_lock.current(stage)
         if store.finished(started.fingerprint):
             return
         run = runs.begin(store, started)
@@ -41,7 +42,7 @@ def main(arguments: list[str]) -> None:
             runs.log_epochs(store, run, rows)
             _answered()
             if len(rows) < len(messages):
-                runs.complete(store, run, lock.current(stage), _answered)
+                runs.complete(store, run, dvc_lock.current(stage), _answered)
                 return
         store.client.set_terminated(run.info.run_id, "KILLED")
         raise TrackingError("the stage did not say that it is complete")

@@ -17,8 +17,8 @@ from typing import IO, Self
 
 import psutil
 
-from pipeline.forkserver import client as forkserver
-from pipeline.forkserver.client import Process
+from pipeline import processes
+from pipeline.processes import Process
 from pipeline.tracking import address
 
 PATIENCE = 4.0  # seconds that a finished stage waits for a further sign of life from a server
@@ -50,7 +50,7 @@ class LiveRun:
         self.epoch_began = time.monotonic()
         if os.environ.get("PIPELINE_TRACKING") == "off":
             return self  # `make verify` rebuilds what is tracked already
-        self.process = forkserver.start(
+        self.process = processes.start(
             "pipeline.tracking.follow",
             self.stage,
             env=IMPATIENT | os.environ,

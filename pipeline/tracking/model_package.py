@@ -10,8 +10,9 @@ from mlflow.entities import LoggedModelOutput, Run
 from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, Schema, TensorSpec
 
-from pipeline import layout
+from pipeline.outs import paths
 from pipeline.tracking.store import Store
+from pipeline.training.declaration import trainings
 
 SERVED_MODEL = Path(__file__).with_name("served_model.py")
 NOTE = "mlflow.note.content"  # the tag that MLflow's UI shows as a description
@@ -28,7 +29,7 @@ def log(store: Store, run: Run, stage: str, *, epochs: int, description: str) ->
     client, run_id = store.client, run.info.run_id
     model = client.create_logged_model(
         store.experiment_id,
-        name=layout.model(stage).stem,
+        name=paths.model(stage).stem,
         source_run_id=run_id,
         tags={NOTE: description},
     )
@@ -42,10 +43,10 @@ def log(store: Store, run: Run, stage: str, *, epochs: int, description: str) ->
 
 
 def _save(target: Path, stage: str, mlflow_model: Model) -> None:
-    images = np.load(layout.PREPARED / "test_images.npy", mmap_mode="r")
-    classes = np.load(layout.PREPARED / "classes.npy").tolist()
+    images = np.load(paths.PREPARED / "test_images.npy", mmap_mode="r")
+    classes = np.load(paths.PREPARED / "classes.npy").tolist()
     image = images.shape[1:]
-    if stage == "train_classifier":
+    if trainings()[stage].output == "classes":
         outputs: list[ColSpec | TensorSpec] = [
             TensorSpec(np.dtype("int64"), (-1,), "class"),
             TensorSpec(np.dtype("float32"), (-1, len(classes)), "probabilities"),
@@ -57,7 +58,7 @@ def _save(target: Path, stage: str, mlflow_model: Model) -> None:
     mlflow.pyfunc.save_model(
         target,
         python_model=str(SERVED_MODEL),
-        artifacts={"model": str(layout.model(stage))},
+        artifacts={"model": str(paths.model(stage))},
         model_config=config,
         # None for the inputs: the served model checks them itself, and says why.
         signature=ModelSignature(outputs=Schema(outputs)),

@@ -5,25 +5,23 @@ import json
 import mlflow
 from mlflow.entities import Run
 
-from pipeline import layout
 from pipeline.errors import PromotionError
-from pipeline.gate import Entrant
-from pipeline.lock import StageState
-from pipeline.run_table import in_words
-from pipeline.tracking import results
+from pipeline.outs import paths
+from pipeline.outs.dvc_lock import StageState
+from pipeline.tracking import results, runs
+from pipeline.tracking.gate import Version
+from pipeline.tracking.run_table import in_words
 from pipeline.tracking.store import Store
 
 CHAMPION = "champion"
 ROLLED_BACK = "promotion.rolled_back"  # to which version: a tag of those that it stepped back from
-TEST_DATA = tuple(str(layout.PREPARED / f"test_{kind}.npy") for kind in ("images", "labels"))
-HELD_OUT = ("test_", "probe_")  # what the names of metrics on held-out images begin with
 METRIC, DEP = "metric.", "dvc.dep."  # before a name in a tag
 Tags = dict[str, str]
 
 
 def model_name(stage: str) -> str:
     """The registered model of a training: mnist-dense-ae for train_dense_ae."""
-    return f"mnist-{layout.model(stage).stem.replace('_', '-')}"
+    return f"mnist-{paths.model(stage).stem.replace('_', '-')}"
 
 
 def tags_of(state: StageState, run: Run) -> Tags:
@@ -31,27 +29,31 @@ def tags_of(state: StageState, run: Run) -> Tags:
 
     All held-out metrics and not the gate's alone: another gate can judge it later.
     """
-    metrics = results.tracked(run).metrics
+    tracked = results.tracked(run)
     copied = ("dvc.stage", "dvc.fingerprint", "git.commit", "git.dirty")
-    model = str(layout.model(state.name))
+    model = str(paths.model(state.name))
     return {
         **{name: run.data.tags[name] for name in copied},
-        **{f"{DEP}{path}": state.deps[path] for path in TEST_DATA},
+        **{f"{DEP}{path}": run.data.tags[f"{DEP}{path}"] for path in runs.TEST_DATA},
         f"dvc.out.{model}": state.outs[model],
-        **{f"{METRIC}{key}": str(metrics[key]) for key in metrics if key.startswith(HELD_OUT)},
+        **{
+            f"{METRIC}{metric.name}": str(tracked.metrics[metric.name])
+            for metric in tracked.declared
+            if metric.held_out and metric.name in tracked.metrics
+        },
     }
 
 
-def entrant(number: int, tags: Tags) -> Entrant:
+def version(number: int, tags: Tags) -> Version:
     """The version with these tags, as the gate sees it."""
-    return Entrant(
+    return Version(
         f"version {number}",
         {
             key.removeprefix(METRIC): float(value)
             for key, value in tags.items()
             if key.startswith(METRIC)
         },
-        {path: tags[f"{DEP}{path}"] for path in TEST_DATA if f"{DEP}{path}" in tags},
+        {path: tags[f"{DEP}{path}"] for path in runs.TEST_DATA if f"{DEP}{path}" in tags},
     )
 
 
@@ -82,7 +84,7 @@ def register(store: Store, state: StageState, run: Run) -> int:
     if not client.search_registered_models(f"name='{name}'"):
         client.create_registered_model(name, description=f"What `{state.cmd}` makes.")
     mlflow.set_tracking_uri(store.uri)  # where create_model_version looks for the model
-    version = client.create_model_version(
+    created = client.create_model_version(
         name,
         source=f"models:/{model_id}",
         run_id=run.info.run_id,
@@ -92,12 +94,12 @@ def register(store: Store, state: StageState, run: Run) -> int:
         f"{run.data.tags['git.commit']}.",
     )
     # What MLflow's `register_model` does: the run's page in the UI then links to the version.
-    link = json.dumps([{"name": name, "version": str(version.version)}])
+    link = json.dumps([{"name": name, "version": str(created.version)}])
     client.set_logged_model_tags(model_id, {"mlflow.modelVersions": link})
-    return int(version.version)
+    return int(created.version)
 
 
-def crown(store: Store, name: str, number: int) -> None:
+def set_champion(store: Store, name: str, number: int) -> None:
     """Move the alias to this version, which is not rolled back any more if it was."""
     if ROLLED_BACK in versions(store, name)[number]:
         store.client.delete_model_version_tag(name, str(number), ROLLED_BACK)

@@ -21,16 +21,24 @@ from mlflow.entities import (
 )
 from mlflow.exceptions import MlflowException
 
-from pipeline import artifacts, layout, lock
-from pipeline.lock import StageState
-from pipeline.run_table import in_words
+from pipeline import stage_files
+from pipeline.outs import artifacts, dvc_lock, paths
+from pipeline.outs.dvc_lock import StageState
 from pipeline.tracking import model_package
 from pipeline.tracking.model_package import NOTE
+from pipeline.tracking.run_table import in_words
 from pipeline.tracking.store import Store
+from pipeline.training.declaration import trainings
 
-STAGES = (*layout.TRAININGS, "visualize")
+TEST_DATA = tuple(str(paths.PREPARED / f"test_{kind}.npy") for kind in ("images", "labels"))
 BATCH = 500  # metrics; the server takes at most 1,000 a call
 SignOfLife = Callable[[], None]
+
+
+def tracked_stages() -> list[str]:
+    """Those that have a run: trainings, and those that declare `ARTIFACTS`."""
+    tracked = {**trainings(), **stage_files.declared("ARTIFACTS")}
+    return [stage for stage in stage_files.names() if stage in tracked]
 
 
 def begin(store: Store, state: StageState) -> Run:
@@ -76,6 +84,8 @@ def complete(store: Store, run: Run, state: StageState, alive: SignOfLife) -> No
         return
     client, run_id = store.client, run.info.run_id
     hashes = {
+        # What models were measured on: a gate compares those of the very same images.
+        **{f"dvc.dep.{path}": md5 for path, md5 in dvc_lock.hashes(TEST_DATA).items()},
         **{f"dvc.dep.{path}": md5 for path, md5 in state.deps.items()},
         **{f"dvc.out.{path}": md5 for path, md5 in state.outs.items()},
     }
@@ -84,10 +94,10 @@ def complete(store: Store, run: Run, state: StageState, alive: SignOfLife) -> No
     params = [Param(key, str(value)) for key, value in flat_params(state).items()]
     client.log_batch(run_id, params=params, tags=tags)
     alive()
-    if state.name in layout.TRAININGS:
+    if state.name in trainings():
         _log_training(store, run, state, alive)
-    else:
-        client.log_artifacts(run_id, str(layout.FIGURES), "figures")
+    for folder in stage_files.declared("ARTIFACTS", [state.name]).get(state.name, ()):
+        client.log_artifacts(run_id, str(folder), folder.name)
         alive()
     client.set_terminated(run_id, "FINISHED")
     store.keep_one(state.fingerprint, running=False)
@@ -95,13 +105,13 @@ def complete(store: Store, run: Run, state: StageState, alive: SignOfLife) -> No
 
 def _log_training(store: Store, run: Run, state: StageState, alive: SignOfLife) -> None:
     client, run_id = store.client, run.info.run_id
-    history = artifacts.read_history(layout.history(state.name))
-    raw = lock.locked("prepare").params["prepare"]
+    history = artifacts.read_history(paths.history(state.name))
+    raw = dvc_lock.locked("prepare").params["prepare"]
     log_datasets(
-        client, run_id, [_dataset(state, part, raw[f"{part}_images"]) for part in ("train", "test")]
+        client, run_id, [_dataset(part, raw[f"{part}_images"]) for part in ("train", "test")]
     )
     alive()
-    for path in (layout.structure, layout.history, layout.metrics):
+    for path in (paths.structure, paths.history, paths.metrics):
         client.log_artifact(run_id, str(path(state.name)))
         alive()
     model_id = model_package.log(
@@ -115,7 +125,7 @@ def _log_training(store: Store, run: Run, state: StageState, alive: SignOfLife) 
     now = time.time_ns() // 1_000_000
     final = [
         Metric(key, value, now, len(history), model_id=model_id)
-        for key, value in artifacts.read_metrics(layout.metrics(state.name)).items()
+        for key, value in artifacts.read_metrics(paths.metrics(state.name)).items()
         if value is not None and key not in known  # test_loss, say, came with the history
     ]
     client.log_batch(run_id, metrics=final)
@@ -136,15 +146,15 @@ def log_datasets(client: MlflowClient, run_id: str, datasets: list[DatasetInput]
         client.log_inputs(run_id, datasets=datasets)
 
 
-def _dataset(state: StageState, part: str, raw: str) -> DatasetInput:
-    """The images of `part`, named after the `raw` file, under DVC's own md5 as digest."""
-    images_path = layout.PREPARED / f"{part}_images.npy"
+def _dataset(part: str, raw: str) -> DatasetInput:
+    """The images of `part`, named after the `raw` file, with their md5 as digest."""
+    images_path = paths.PREPARED / f"{part}_images.npy"
     described = from_numpy(
         np.load(images_path, mmap_mode="r"),
-        targets=np.load(layout.PREPARED / f"{part}_labels.npy", mmap_mode="r"),
+        targets=np.load(paths.PREPARED / f"{part}_labels.npy", mmap_mode="r"),
         source=str(images_path),
         name=Path(raw).name,
-        digest=state.deps[str(images_path)],
+        digest=dvc_lock.hashes([str(images_path)])[str(images_path)],
     )
     context = {"train": "training", "test": "evaluation"}[part]
     return DatasetInput(Dataset(**described.to_dict()), [InputTag("mlflow.data.context", context)])
@@ -155,7 +165,7 @@ def flat_params(state: StageState) -> dict[str, Any]:
     return {
         name: leaf
         for key, value in state.params.items()
-        for name, leaf in lock.flat(value, "" if key == state.name else key)
+        for name, leaf in dvc_lock.flat(value, "" if key == state.name else key)
     }
 
 
@@ -183,6 +193,6 @@ def source_tags(cmd: str) -> dict[str, str]:
 
 def _description(state: StageState) -> str:
     made = f"Made by `{state.cmd}`; `dvc repro {state.name}` makes the same bytes again."
-    if state.name not in layout.TRAININGS:
+    if state.name not in trainings():
         return made
-    return f"{in_words(artifacts.read_metrics(layout.metrics(state.name)))}.\n\n{made}"
+    return f"{in_words(artifacts.read_metrics(paths.metrics(state.name)))}.\n\n{made}"

@@ -122,8 +122,8 @@ def _first_finished(runs: list[Run]) -> Run | None:
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """Tell what the store can't do in one line: MLflow's own, of 300 characters, names passwords.
+def faults_reported() -> Iterator[None]:
+    """Report what the store can't do in one line: MLflow's own, of 300 characters, names passwords.
 
     Raises:
         TrackingError: for whatever MLflow, its database, a missing driver or the network raises.

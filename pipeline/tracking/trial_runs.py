@@ -13,14 +13,13 @@ from typing import Any, Literal
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from pipeline import trials
-from pipeline.lock import StageState
+from pipeline.outs.dvc_lock import StageState
 from pipeline.params import with_values
-from pipeline.run_table import in_words
-from pipeline.tracking import runs
+from pipeline.tracking import runs, trials
 from pipeline.tracking.model_package import NOTE
+from pipeline.tracking.run_table import in_words
 from pipeline.tracking.store import Store
-from pipeline.trials import Status, Trial
+from pipeline.tracking.trials import Status, Trial
 
 # A stopped trial has no final metrics, so `compare` need not look at it.
 STATUS: dict[Status, str] = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}

@@ -17,7 +17,7 @@ import mlflow
 import pytest
 from mlflow.entities import Run
 
-from pipeline import readers
+from pipeline.data.files import readers
 from tests.whole.serving import answers
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pipeline import cli
+from pipeline import __main__
 from tests.whole.conftest import ROOT, Repository, copied
 
 pytestmark = pytest.mark.exhaustive
@@ -42,7 +42,7 @@ def here(swept: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def compare(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     capsys.readouterr()
-    cli.main(["compare", *arguments])
+    __main__.main(["compare", *arguments])
     return capsys.readouterr().out
 
 
@@ -123,7 +123,7 @@ def test_a_figure_of_no_autoencoder_is_refused_in_one_line(
 ) -> None:
     figure = tmp_path / "rate.png"
     with pytest.raises(SystemExit, match=r"^1$"):
-        cli.main(["compare", "--stage", "train_classifier", "--figure", str(figure)])
+        __main__.main(["compare", "--stage", "train_classifier", "--figure", str(figure)])
     assert capsys.readouterr().err == (
         f"error: {figure}: found no autoencoder among the runs, expected some\n"
     )
@@ -134,7 +134,7 @@ def test_a_filter_that_is_none_shows_the_usage(
     capsys: pytest.CaptureFixture[str], arguments: tuple[str, str]
 ) -> None:
     with pytest.raises(SystemExit, match=r"^2$"):
-        cli.main(["compare", *arguments])
+        __main__.main(["compare", *arguments])
     assert f"found '{arguments[1]}', expected" in capsys.readouterr().err
 
 

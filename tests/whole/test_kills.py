@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import layout, lock
+from pipeline.outs import dvc_lock, paths
 from tests.whole.conftest import Repository, copied, make_repository, with_epochs
 
 pytestmark = pytest.mark.exhaustive
@@ -53,7 +53,7 @@ def long_running(
 
 def start(repository: Repository, stage: str) -> subprocess.Popen[bytes]:
     """Run `stage` by DVC, whether it is out of date or not, in a process group of its own."""
-    lock.mend(repository.path)  # as `make repro` does: DVC may have been killed as it wrote
+    dvc_lock.mend(repository.path)  # as `make repro` does: DVC may have been killed as it wrote
     return subprocess.Popen(
         [sys.executable, "-m", "dvc", "repro", "--force", "--single-item", stage],
         cwd=repository.path,
@@ -65,7 +65,7 @@ def start(repository: Repository, stage: str) -> subprocess.Popen[bytes]:
 
 
 def wait_for_a_state(repository: Repository, stage: str, process: subprocess.Popen[bytes]) -> None:
-    folder = repository.path / layout.CHECKPOINTS / stage
+    folder = repository.path / paths.CHECKPOINTS / stage
     while process.poll() is None and not list(folder.glob("*.npz")):
         time.sleep(0.05)
 
@@ -85,7 +85,7 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 def test_kills_at_random_instants_change_no_byte(
     long_running: Repository, tmp_path: Path, stage: str
 ) -> None:
-    outs = lock.locked(stage, long_running.path).outs
+    outs = dvc_lock.locked(stage, long_running.path).outs
     repository = copied(long_running, tmp_path / "repository")
     began = time.monotonic()
     start(repository, stage).communicate()
@@ -96,23 +96,23 @@ def test_kills_at_random_instants_change_no_byte(
     for number in range(KILLS[stage]):
         process = start(repository, stage)
         # Every other kill can't fall into the start, which is as long as a small training.
-        if stage in layout.TRAININGS and number % 2:
+        if stage in paths.TRAININGS and number % 2:
             wait_for_a_state(repository, stage, process)
             time.sleep(instants.uniform(0, duration / 3))
         else:
             time.sleep(instants.uniform(0, duration))
-        continued += bool(list((repository.path / layout.CHECKPOINTS).glob("*/*.npz")))
+        continued += bool(list((repository.path / paths.CHECKPOINTS).glob("*/*.npz")))
         kill(process)
     process = start(repository, stage)
     printed, _ = process.communicate()
 
     assert not process.returncode, printed.decode()
-    assert lock.hashes(outs, repository.path) == outs
+    assert dvc_lock.hashes(outs, repository.path) == outs
     assert "up to date" in repository.dvc("status", stage)
     assert repository.run("git", "status", "--porcelain") == long_running.run(
         "git", "status", "--porcelain"
     )
-    assert continued or stage not in layout.TRAININGS
+    assert continued or stage not in paths.TRAININGS
     assert not list(repository.path.glob(".checkpoints/*"))
     assert not list(repository.path.glob("data/**/.*.partial"))
 
@@ -141,21 +141,21 @@ def test_make_repro_killed_with_all_that_it_started_goes_on_to_the_same_bytes(
     assert list(killed.path.glob(".checkpoints/train_conv_ae/*.npz"))
     killed.python(*command, PIPELINE_TRACKING="off")
 
-    for stage in layout.STAGES:
-        outs = lock.locked(stage, whole.path).outs
-        assert lock.hashes(outs, killed.path) == outs
+    for stage in paths.STAGES:
+        outs = dvc_lock.locked(stage, whole.path).outs
+        assert dvc_lock.hashes(outs, killed.path) == outs
     assert not list(killed.path.glob(".checkpoints/*"))
 
 
-@pytest.mark.parametrize("stage", layout.TRAININGS)
+@pytest.mark.parametrize("stage", paths.TRAININGS)
 def test_a_kill_in_the_midst_of_a_write_leaves_no_half_written_file(
     repository: Repository, tmp_path: Path, stage: str
 ) -> None:
     whole = copied(repository, tmp_path / "repository")
-    outs = lock.locked(stage, whole.path).outs
+    outs = dvc_lock.locked(stage, whole.path).outs
     for path in outs:
         (whole.path / path).unlink()
-    epochs = len((repository.path / layout.history(stage)).read_text().splitlines()) - 1
+    epochs = len((repository.path / paths.history(stage)).read_text().splitlines()) - 1
     # Killed in the last state's write; in the first out's, after that state's; in each other out's.
     for write in (epochs, 2, *range(2, len(outs) + 1)):
         whole.python(
@@ -164,7 +164,7 @@ def test_a_kill_in_the_midst_of_a_write_leaves_no_half_written_file(
             PIPELINE_TRACKING="off",
         )
         written = [path for path in outs if (whole.path / path).exists()]
-        assert lock.hashes(written, whole.path) == {path: outs[path] for path in written}
+        assert dvc_lock.hashes(written, whole.path) == {path: outs[path] for path in written}
     whole.python("-m", "stages", stage, PIPELINE_TRACKING="off")
-    assert lock.hashes(outs, whole.path) == outs
+    assert dvc_lock.hashes(outs, whole.path) == outs
     assert not list(whole.path.glob("**/.*.partial"))

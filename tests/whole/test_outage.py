@@ -18,7 +18,7 @@ import mlflow
 import psutil
 import pytest
 
-from pipeline import layout, lock
+from pipeline.outs import dvc_lock, paths
 from tests.whole.conftest import Repository, Server, copied, free_port, until, with_epochs
 from tests.whole.tracked import (
     TRACKED,
@@ -91,7 +91,7 @@ class Stage:
     @property
     def fingerprint(self) -> str:
         """Finds its runs."""
-        return lock.locked(self.stage, self.repository.path).fingerprint
+        return dvc_lock.locked(self.stage, self.repository.path).fingerprint
 
     def follower(self) -> psutil.Process:
         """The process that makes its run."""
@@ -116,7 +116,7 @@ class Stage:
             pass
         code, ended = self.process.wait(), time.time()
         assert code == 0, self.printed
-        outs = lock.locked(self.stage, self.repository.path).outs
+        outs = dvc_lock.locked(self.stage, self.repository.path).outs
         paths = [self.repository.path / out for out in outs]
         files = [file for path in paths for file in (path.iterdir() if path.is_dir() else [path])]
         return ended - max(file.stat().st_mtime for file in files)
@@ -325,7 +325,7 @@ def test_a_store_that_refuses_connections_changes_no_out_and_track_makes_its_run
     repository: Repository, server: Server, tmp_path: Path
 ) -> None:
     clone = copied(repository, tmp_path / "clone")
-    forget(clone, *layout.STAGES)
+    forget(clone, *paths.STAGES)
     server.kill()
     printed = clone.python("-m", "pipeline", "repro", MLFLOW_TRACKING_URI=server.uri)
     assert_warned(printed, *TRACKED)
@@ -392,11 +392,11 @@ def test_two_clones_that_train_at_once_share_one_run_a_stage(
     uri = server.uri if kind == "a server" else f"sqlite:///{tmp_path / 'store/mlflow.db'}"
     clones = [copied(repository, tmp_path / name) for name in ("one", "other")]
     for clone in clones:
-        forget(clone, *layout.STAGES)
+        forget(clone, *paths.STAGES)
     for clone, printed in zip(clones, at_once("repro", clones, uri), strict=True):
         assert "warning" not in printed
         assert "database is locked" not in printed
-        assert_same_outs(clone, *layout.STAGES)
+        assert_same_outs(clone, *paths.STAGES)
     client = mlflow.MlflowClient(uri)
     assert_complete(client, clones[0], *TRACKED, folder=tmp_path)
     assert track(clones[1], uri).count("tracked") == 4

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import datasets, layout, lock, readers
+from pipeline.data import datasets
+from pipeline.data.files import readers
+from pipeline.outs import dvc_lock, paths
 from tests.whole.conftest import ROOT, Repository, copied, make_repository
 
 pytestmark = pytest.mark.slow
@@ -209,10 +211,10 @@ def test_a_dvc_lock_cut_short_before_it_was_ever_committed_costs_no_training(
     cut.run("git", "rm", "--quiet", "--cached", "dvc.lock")
     (cut.path / "dvc.lock").write_bytes(b"")
     printed = cut.python("-m", "pipeline", "repro")
-    assert printed.count("is cached - skipping run") == len(layout.STAGES)
+    assert printed.count("is cached - skipping run") == len(paths.STAGES)
     assert "Running stage" not in printed
-    for stage in layout.STAGES:
-        assert lock.locked(stage, cut.path) == lock.locked(stage, repository.path)
+    for stage in paths.STAGES:
+        assert dvc_lock.locked(stage, cut.path) == dvc_lock.locked(stage, repository.path)
 
 
 @pytest.mark.exhaustive

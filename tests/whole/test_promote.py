@@ -9,7 +9,8 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
-from pipeline import cli, lock
+from pipeline import __main__
+from pipeline.outs import dvc_lock
 from tests.whole.conftest import Repository, copied, with_epochs
 
 pytestmark = pytest.mark.slow
@@ -60,9 +61,9 @@ def promote(capsys: pytest.CaptureFixture[str]) -> Pipeline:
     def run(*arguments: str, code: int = 0) -> str:
         if code:
             with pytest.raises(SystemExit, match=f"^{code}$"):
-                cli.main(["promote", *arguments])
+                __main__.main(["promote", *arguments])
         else:
-            cli.main(["promote", *arguments])
+            __main__.main(["promote", *arguments])
         printed = capsys.readouterr()
         return printed.out + printed.err
 
@@ -108,7 +109,7 @@ def test_a_version_names_what_it_was_made_of_and_how_good_it_is(
     clone: Repository, promote: Pipeline, stage: str
 ) -> None:
     promote("--stage", stage)
-    state = lock.locked(stage)
+    state = dvc_lock.locked(stage)
     commit = clone.run("git", "rev-parse", "HEAD~1").strip()  # HEAD added the results
     (run,) = (run for run in clone.runs() if run.data.tags["dvc.fingerprint"] == state.fingerprint)
     version = champion(clone.client, MODELS[stage])

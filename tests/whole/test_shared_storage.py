@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import layout, lock
+from pipeline.outs import dvc_lock, paths
 from tests.whole import daemons
 from tests.whole.conftest import Repository, copied
 
@@ -65,16 +65,16 @@ def assert_has_results(second: Repository) -> None:
     """Nothing is left to do, and the bytes are those that dvc.lock names."""
     printed = second.python("-m", "pipeline", "repro")
     assert printed.startswith("Everything is up to date.")
-    for stage in layout.STAGES:
-        outs = lock.locked(stage, second.path).outs
-        assert lock.hashes(outs, second.path) == outs
+    for stage in paths.STAGES:
+        outs = dvc_lock.locked(stage, second.path).outs
+        assert dvc_lock.hashes(outs, second.path) == outs
 
 
 def assert_makes_its_runs(second: Repository) -> None:
     """The tracking store, empty so far, gets a run for each result."""
     assert second.python("-m", "pipeline", "track").count("run made") == 4
     names = {run.info.run_name for run in second.runs() if run.info.status == "FINISHED"}
-    assert names == {*layout.TRAININGS, "visualize"}
+    assert names == {*paths.TRAININGS, "visualize"}
 
 
 def test_a_clone_that_pulls_has_every_result_and_makes_its_runs_without_training(

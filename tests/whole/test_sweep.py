@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from mlflow.entities import Run
 
-from pipeline import layout, lock, trials
-from pipeline.trials import Trial
+from pipeline.outs import dvc_lock, paths
+from pipeline.tracking import trials
+from pipeline.tracking.trials import Trial
 from tests.whole.conftest import Repository, copied, free_port
 from tests.whole.listening import beyond_loopback
 
@@ -51,7 +52,7 @@ def sweep(repository: Repository, *options: str, code: int = 0, **variables: str
 
 def kept(repository: Repository) -> list[Trial]:
     """The trials of the only sweep there is."""
-    (folder,) = (repository.path / layout.SWEEPS).iterdir()
+    (folder,) = (repository.path / paths.SWEEPS).iterdir()
     return trials.read(folder)
 
 
@@ -125,8 +126,8 @@ def test_the_best_trial_applied_gives_the_same_bytes_as_a_stage(copy: Repository
     assert len(changed) == (1 if rate == 1.0 else 2)  # epochs, and the rate if it is another
 
     copy.python("-m", "stages", "train_dense_ae", PIPELINE_TRACKING="off")
-    assert lock.hashes(best.outs, copy.path) == best.outs
-    assert str(layout.model("train_dense_ae")) in best.outs
+    assert dvc_lock.hashes(best.outs, copy.path) == best.outs
+    assert str(paths.model("train_dense_ae")) in best.outs
 
 
 def test_each_trial_is_a_run_below_one_of_the_whole(swept: Repository) -> None:
@@ -183,7 +184,7 @@ def test_when_mlflow_is_away_a_line_says_so_and_resuming_makes_up_for_it(copy: R
 def test_a_sweep_is_not_resumed_with_other_params_or_begun_over_an_interrupted_one(
     copy: Repository,
 ) -> None:
-    (folder,) = (copy.path / layout.SWEEPS).iterdir()
+    (folder,) = (copy.path / paths.SWEEPS).iterdir()
     (folder / "0003.json").unlink()
     printed = sweep(copy, code=1)
     assert "found 2 of 3 trials, expected none; --resume goes on with them" in printed
@@ -208,7 +209,7 @@ def test_a_trial_of_the_other_trainings_gives_the_bytes_of_their_stage(
     sweep(clone, "--apply")
     clone.python("-m", "stages", stage, PIPELINE_TRACKING="off")
     (trial,) = kept(clone)
-    assert lock.hashes(trial.outs, clone.path) == trial.outs
+    assert dvc_lock.hashes(trial.outs, clone.path) == trial.outs
 
 
 def test_optuna_draws_from_ranges_and_early_stopping_ends_what_is_not_among_the_best(
@@ -240,7 +241,7 @@ def test_folds_are_measured_on_what_they_hold_out(repository: Repository, tmp_pa
     clone = copied(repository, tmp_path / "clone")
     command = ("-m", "pipeline", "crossval", "--stage", "train_classifier", "--folds", "3")
     clone.python(*command)
-    path = clone.path / layout.CROSSVAL / "train_classifier.json"
+    path = clone.path / paths.CROSSVAL / "train_classifier.json"
     once = path.read_bytes()
     found = json.loads(once)["metrics"]
     assert len(set(found["test_accuracy"]["folds"])) > 1

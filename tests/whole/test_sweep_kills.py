@@ -13,7 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline import layout, trials
+from pipeline.outs import paths
+from pipeline.tracking import trials
 from tests.whole.conftest import Repository, copied, environment_of_a_user, free_port, until
 from tests.whole.test_sweep import runs_of, sweep, write_sweep
 
@@ -107,7 +108,7 @@ def begin(clone: Repository, **variables: str) -> subprocess.Popen[str]:
 
 
 def numbers(clone: Repository) -> list[int]:
-    (folder,) = (clone.path / layout.SWEEPS).iterdir()
+    (folder,) = (clone.path / paths.SWEEPS).iterdir()
     ended = trials.read(folder)
     assert len({trial.chosen["train_dense_ae.code_units"] for trial in ended}) == len(ended)
     return [trial.number for trial in ended]
@@ -149,7 +150,7 @@ def test_a_sweep_whose_process_is_killed_goes_on_without_repeating_a_trial(
     psutil.wait_procs(members, timeout=60)
     before = numbers(clone)
     assert 1 <= len(before) < TRIALS
-    (folder,) = (clone.path / layout.SWEEPS).iterdir()
+    (folder,) = (clone.path / paths.SWEEPS).iterdir()
     times = {path: path.stat().st_mtime_ns for path in folder.glob("*.json")}
 
     printed = sweep(clone, "--resume")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pipeline import layout, runtime
+from pipeline.outs import paths, runtime
 from tests.whole.conftest import Repository
 
 pytestmark = pytest.mark.slow
@@ -138,11 +138,11 @@ def test_an_unknown_stage_is_told_the_known_ones(copy: Repository) -> None:
 @pytest.mark.parametrize(
     ("path", "stages"),
     [
-        ("pipeline/readers.py", set(layout.STAGES)),
-        ("pipeline/models.py", {*layout.TRAININGS, "visualize"}),
+        ("pipeline/readers.py", set(paths.STAGES)),
+        ("pipeline/models.py", {*paths.TRAININGS, "visualize"}),
         ("pipeline/subpixel.py", {"train_conv_ae"}),
         ("pipeline/figures/codes.py", {"visualize"}),
-        ("pipeline/activities/task.py", set(layout.TRAININGS)),
+        ("pipeline/activities/task.py", set(paths.TRAININGS)),
         ("pipeline/activities/dense_ae.py", {"train_dense_ae"}),
         ("stages/train_dense_ae.py", {"train_dense_ae"}),
         ("pipeline/tracking/runs.py", set()),

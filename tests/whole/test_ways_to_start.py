@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import dvc_locks
+from pipeline.reproduction import dvc_locks
 from tests.whole.conftest import Repository, copied
 
 pytestmark = pytest.mark.slow

@@ -9,17 +9,17 @@ import mlflow
 import pytest
 from mlflow.entities import Run
 
-from pipeline import artifacts, layout, lock
+from pipeline.outs import artifacts, dvc_lock, paths
 from tests.whole.conftest import Repository
 
-TRACKED = (*layout.TRAININGS, "visualize")
+TRACKED = (*paths.TRAININGS, "visualize")
 
 
 def forget(repository: Repository, *stages: str) -> None:
     """Remove the outs of `stages`, and what DVC could bring them back from."""
     shutil.rmtree(repository.path / ".dvc/cache")
     for stage in stages:
-        for out in lock.locked(stage, repository.path).outs:
+        for out in dvc_lock.locked(stage, repository.path).outs:
             path = repository.path / out
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
@@ -27,8 +27,8 @@ def forget(repository: Repository, *stages: str) -> None:
 def assert_same_outs(repository: Repository, *stages: str) -> None:
     """The outs are those that dvc.lock names, byte for byte."""
     for stage in stages:
-        outs = lock.locked(stage, repository.path).outs
-        assert lock.hashes(outs, repository.path) == outs
+        outs = dvc_lock.locked(stage, repository.path).outs
+        assert dvc_lock.hashes(outs, repository.path) == outs
 
 
 def runs(client: mlflow.MlflowClient, fingerprint: str) -> list[Run]:
@@ -45,7 +45,7 @@ def assert_complete(
 ) -> None:
     """Each of `stages` has one run, with all that the files say, and nothing is left beside it."""
     for stage in stages:
-        state = lock.locked(stage, repository.path)
+        state = dvc_lock.locked(stage, repository.path)
         (run,) = runs(client, state.fingerprint)
         assert run.info.status == "FINISHED"
         assert run.data.params
@@ -53,10 +53,10 @@ def assert_complete(
             assert run.data.tags[f"dvc.dep.{path}"] == md5
         for path, md5 in state.outs.items():
             assert run.data.tags[f"dvc.out.{path}"] == md5
-        if stage in layout.TRAININGS:
+        if stage in paths.TRAININGS:
             _assert_training_complete(client, repository, stage, run, folder)
         else:
-            figures = {path.name for path in (repository.path / layout.FIGURES).iterdir()}
+            figures = {path.name for path in (repository.path / paths.FIGURES).iterdir()}
             logged = client.list_artifacts(run.info.run_id, "figures")
             assert {Path(file.path).name for file in logged} == figures
 
@@ -64,22 +64,22 @@ def assert_complete(
 def _assert_training_complete(
     client: mlflow.MlflowClient, repository: Repository, stage: str, run: Run, folder: Path
 ) -> None:
-    history = artifacts.read_history(repository.path / layout.history(stage))
+    history = artifacts.read_history(repository.path / paths.history(stage))
     for name in history[0].keys() - {"epoch"}:
         points = client.get_metric_history(run.info.run_id, name)
         logged = sorted((point.step, point.value) for point in points)
         assert logged == [(row["epoch"], row[name]) for row in history]
-    for name, value in json.loads((repository.path / layout.metrics(stage)).read_text()).items():
+    for name, value in json.loads((repository.path / paths.metrics(stage)).read_text()).items():
         if value is not None:
             assert run.data.metrics[name] == pytest.approx(value)
     assert run.inputs
     assert len(run.inputs.dataset_inputs) == 2
-    written = {path(stage).name for path in (layout.structure, layout.history, layout.metrics)}
+    written = {path(stage).name for path in (paths.structure, paths.history, paths.metrics)}
     assert {file.path for file in client.list_artifacts(run.info.run_id)} == written
 
     assert run.outputs
     (output,) = run.outputs.model_outputs
-    file = layout.model(stage)
+    file = paths.model(stage)
     models = client.search_logged_models(
         [run.info.experiment_id], filter_string=f"name = '{file.stem}'"
     )

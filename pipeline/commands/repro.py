@@ -1,0 +1,91 @@
+"""`make repro`: what `dvc repro` does, with stages side by side."""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+
+from pipeline import processes
+from pipeline.errors import RepositoryError, StageFailed
+from pipeline.outs import dvc_lock, paths
+from pipeline.params import PARAMS, load_params
+from pipeline.reproduction import dvc_locks, results_table, scheduler
+from pipeline.tracking.live import UNTRACKED
+
+NEXT = f"""\
+figures  {paths.FIGURES}/
+curves   dvc plots show
+runs     make ui, then http://127.0.0.1:5000
+         make track adds those of stages that did not have to run here"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Those of `main`."""
+    parser.add_argument(
+        "--from-scratch",
+        action="store_true",
+        help="begin interrupted trainings anew instead of going on with them",
+    )
+
+
+def main(*, from_scratch: bool) -> None:
+    """Run what is out of date; print the results and where to look next.
+
+    Args:
+        from_scratch: forget the state of interrupted trainings, which otherwise go on from it.
+
+    Raises:
+        LockError: dvc.lock has the marks of a merge conflict.
+        ParamsError: before DVC has touched an out.
+        RepositoryError: DVC would refuse to work here.
+        StageFailed: a stage ended with an error, which it has reported.
+    """
+    load_params(PARAMS)
+    _check_repository()
+    with dvc_locks.alone():
+        _repro(from_scratch=from_scratch)
+
+
+def _repro(*, from_scratch: bool) -> None:
+    if from_scratch:
+        shutil.rmtree(paths.CHECKPOINTS, ignore_errors=True)
+    if dvc_lock.mend():
+        print(f"{paths.LOCK}: cut short when DVC was killed; DVC's run cache makes up for it")
+    if released := dvc_locks.release_dead():
+        print(released)
+    untracked: list[str] = []
+    with processes.served("dvc"):
+        if _out_of_date():
+            with processes.served("stages", "pipeline.tracking.follow"):
+                untracked = scheduler.run(scheduler.graph())
+        else:
+            print("Everything is up to date.")
+    print(f"\n{results_table.results()}\n\n{NEXT}")
+    if untracked:
+        names = ", ".join(line.split(maxsplit=1)[0] for line in untracked)
+        _, reason = untracked[-1].split(maxsplit=1)
+        print(f"{UNTRACKED}{names} {reason}", file=sys.stderr)
+
+
+def _check_repository() -> None:
+    """DVC asks for git, unless it is told to do without."""
+    git = ("git", "rev-parse", "--git-dir")
+    if subprocess.run(git, capture_output=True, check=False).returncode == 0:
+        return
+    setting = (sys.executable, "-m", "dvc", "config", "core.no_scm")
+    done = subprocess.run(setting, capture_output=True, text=True, check=False)
+    if done.stdout.strip().lower() != "true":
+        raise RepositoryError(
+            "found no git repository here, expected one; `git init` makes one, or "
+            "`.venv/bin/dvc config --local core.no_scm true` does without"
+        )
+
+
+def _out_of_date() -> bool:
+    status = processes.start("dvc", "status", "--json", stdout=subprocess.PIPE)
+    assert status.stdout is not None  # noqa: S101 - it is a pipe
+    found = status.stdout.read()
+    if status.wait():
+        raise StageFailed("`dvc status` failed; its message is above")
+    return bool(json.loads(found))

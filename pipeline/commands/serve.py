@@ -1,0 +1,70 @@
+"""`make serve`: a champion answers over HTTP, from MLflow's own scoring server."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from pipeline.commands import arguments
+from pipeline.errors import PromotionError
+from pipeline.outs import runtime
+from pipeline.params import PARAMS, load_params
+from pipeline.tracking import registry
+from pipeline.tracking.store import Store, faults_reported
+from pipeline.training.declaration import trainings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Those of `main`."""
+    parser.add_argument(
+        "--stage", choices=list(trainings()), default="train_classifier", help="(%(default)s)"
+    )
+    arguments.add_address(parser, port=5001)
+
+
+def main(*, stage: str, host: str, port: int) -> None:
+    """Become `mlflow models serve`, listening on `host`: this machine alone unless told otherwise.
+
+    Args:
+        stage: the training whose champion answers.
+        host: address to listen on.
+        port: port to listen on.
+
+    Raises:
+        ParamsError: params.yaml is wrong.
+        PromotionError: the model has no champion.
+        TrackingError: the store can't be reached, or fails.
+    """
+    settings = load_params(PARAMS).runtime
+    name = registry.model_name(stage)
+    with faults_reported():
+        store = Store(make=False)
+        version = registry.champion(store, name)
+    if version is None:
+        raise PromotionError(f"{name}: found no champion, expected one; `make promote` makes it")
+    print(
+        f"{name} version {version}: http://{host}:{port}/invocations (Ctrl-C ends it)", flush=True
+    )
+    # What the metrics were measured with, so that answers are the same; the address of the store
+    # may hold a password, which a command line would show to everyone.
+    kept = {key: value for key, value in os.environ.items() if key not in runtime.UNWANTED}
+    environment = {
+        **kept,
+        **runtime.pins(settings),
+        "TF_NUM_INTRAOP_THREADS": str(settings.threads),
+        "TF_NUM_INTEROP_THREADS": "1",
+        "MLFLOW_TRACKING_URI": store.uri,
+        "MLFLOW_REGISTRY_URI": store.uri,
+        # MLflow starts `uvicorn` by its name.
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+    }
+    os.execve(
+        sys.executable,
+        [
+            *(sys.executable, "-m", "mlflow", "models", "serve"),
+            *("--model-uri", f"models:/{name}@{registry.CHAMPION}"),
+            *("--env-manager", "local"),  # this environment: nothing to install
+            *("--host", host, "--port", str(port), "--workers", "1"),
+        ],
+        environment,
+    )

@@ -1,0 +1,57 @@
+"""Make the runs that dvc.lock has results for and the store does not."""
+
+import argparse
+
+from mlflow.exceptions import MlflowException
+
+from pipeline.errors import LockError
+from pipeline.outs import dvc_lock, paths
+from pipeline.tracking import runs
+from pipeline.tracking.store import Store, faults_reported
+
+DATA = (str(paths.PREPARED),)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """None."""
+
+
+def main() -> None:
+    """Walk dvc.lock; complete the run of each stage, whatever is there of it; tell what was done.
+
+    Raises:
+        LockError: an out in the working tree is not the one that dvc.lock names.
+        TrackingError: the store can't be reached, or fails.
+    """
+    with faults_reported():
+        store = Store()
+        for stage in runs.tracked_stages():
+            state = dvc_lock.locked(stage)
+            if store.finished(state.fingerprint):
+                print(f"{stage}: tracked")
+            else:
+                _check_files(state)
+                _make_run(store, state)
+                print(f"{stage}: run made")
+            store.keep_one(state.fingerprint, running=True)
+
+
+def _make_run(store: Store, state: dvc_lock.StageState) -> None:
+    try:
+        runs.complete(store, runs.begin(store, state), state, alive=lambda: None)
+    except MlflowException:
+        # `track` in another clone may have been first, and have removed this run as superfluous.
+        if not store.finished(state.fingerprint):
+            raise
+
+
+def _check_files(state: dvc_lock.StageState) -> None:
+    """What a run is made of is what dvc.lock names: the outs, and the images that it trained on."""
+    expected = state.outs | {path: md5 for path, md5 in state.deps.items() if path in DATA}
+    found = dvc_lock.hashes(expected)
+    for path, md5 in expected.items():
+        if found[path] != md5:
+            raise LockError(
+                f"{path}: found md5 {found[path]}, expected {md5} as dvc.lock says; "
+                "`dvc repro` or `dvc checkout` brings them together"
+            )

@@ -1,0 +1,55 @@
+"""What a result depends on besides code, data and params: recorded, to explain a drift.
+
+The record names what was used (versions, the instruction sets that the pins allow, threads), not
+what the machine has, so machines that give the same bytes give the same record, but for a Python or
+package version that turns out not to matter. Hence it lies beside dvc.lock, not in it.
+"""
+
+import json
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pipeline import params
+from pipeline.outs import artifacts, paths, runtime
+
+# What computes, draws or writes an out; the rest of requirements.lock only carries them.
+PACKAGES = ("h5py", "keras", "matplotlib", "ml-dtypes", "numpy", "pillow", "tensorflow")
+
+
+def used(settings: params.Runtime) -> dict[str, Any]:
+    """What a stage run now would depend on."""
+    return {
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "cpu_features": runtime.allowed_features(settings),
+        "threads": {
+            "tensorflow": settings.threads,
+            "openblas": int(runtime.pins(settings)["OPENBLAS_NUM_THREADS"]),
+        },
+    }
+
+
+def recorded(root: Path = Path()) -> dict[str, Any]:
+    """The record that `root` holds; empty if there is none yet."""
+    path = root / paths.ENVIRONMENT
+    return artifacts.read_metrics(path) if path.exists() else {}
+
+
+def record(settings: params.Runtime) -> None:
+    """Write down what is used, if it is not what is written."""
+    now = used(settings)
+    if now != recorded():
+        artifacts.write_text(paths.ENVIRONMENT, json.dumps(now, indent=2))
+
+
+def _version(package: str) -> str:
+    """TensorFlow comes under two names, by platform."""
+    names = (package, f"{package}-cpu")
+    for name in names:
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            continue
+    return "not installed"

@@ -1,0 +1,284 @@
+"""Files of every kind of nonsense: each is read, or refused in one line, in little memory.
+
+`pytest tests/test_fuzz.py --hypothesis-profile=long` takes 5 minutes; see conftest.py.
+"""
+
+import gzip
+import io
+import pickle
+import struct
+import tracemalloc
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import event, given
+from hypothesis import strategies as st
+from tests.test_readers import DTYPE, FORMATS, KINDS, PLAIN, _idx_header, _Images, _instructions
+
+from pipeline.data import datasets
+from pipeline.data.files import readers
+from pipeline.errors import DataError
+from pipeline.params import Prepare
+
+pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
+
+MEMORY = 128 * 2**20  # bytes: `datasets` keeps eight for a label, of as many as 16 MiB hold
+
+# Bytes changed, dropped and added anywhere.
+FILES = [files[kind] for files in FORMATS.values() for kind in KINDS]
+WHOLE = st.integers(0, len(FILES) - 1).map(FILES.__getitem__)  # Hypothesis shows what it samples
+STARTS = st.sampled_from(
+    [b"", b"\x1f\x8b", b"PK\x03\x04", b"\x80\x04", b"\x80\x05", _idx_header(3)]
+)
+CHANGES = st.dictionaries(st.integers(0, 4_000), st.integers(0, 255), min_size=1, max_size=8)
+
+
+def _changed(content: bytes, changes: dict[int, int]) -> bytes:
+    changed = bytearray(content)
+    for place, byte in changes.items():
+        changed[place % len(changed)] = byte
+    return bytes(changed)
+
+
+def _spliced(content: bytes, start: int, end: int, piece: bytes) -> bytes:
+    return content[:start] + piece + content[end:]
+
+
+BYTES = (
+    st.builds(bytes.__add__, STARTS, st.binary(max_size=200))
+    | st.builds(_changed, WHOLE, CHANGES)
+    | st.builds(
+        _spliced, WHOLE, st.integers(0, 4_000), st.integers(0, 4_000), st.binary(max_size=50)
+    )
+)
+
+# IDX: headers and bodies that almost fit.
+SIDE = st.sampled_from([0, 1, 2, 3, 28, 255, 2**16, 2**31, 2**32 - 1]) | st.integers(0, 2**32 - 1)
+
+
+def _idx(kind: int, dimensions: int, shape: list[int], body: bytes) -> bytes:
+    return bytes([0, 0, kind, dimensions]) + struct.pack(f">{len(shape)}I", *shape) + body
+
+
+IDX = st.builds(
+    _idx,
+    st.sampled_from([8] * 6 + [9, 11, 12, 13, 14, 0]),
+    st.sampled_from([1, 3] * 4 + [0, 2, 4, 255]),
+    st.lists(SIDE, max_size=4),
+    st.binary(max_size=64) | st.integers(0, 2**20).map(bytes),
+)
+
+# .npz: members of any type, shape and order, or with headers of anything.
+NUMPY_TYPES = st.sampled_from(
+    [
+        *("|u1", "|i1", "|b1", "<u2", ">u2", "<i4", ">i8", "<u8", "<f2", "<f4", ">f8", "<f16"),
+        *("<c8", "<M8[s]", "<m8[D]", "|S1", "<U2", "|V3", "|V0", "|O"),
+    ]
+)
+SHAPE = st.lists(st.integers(0, 6), max_size=4).map(tuple)
+LITERALS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.binary(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3).map(tuple)
+        | st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+def _array(dtype: str, shape: tuple[int, ...], fortran: bool) -> bytes:
+    array = np.zeros(shape, dtype, order="F" if fortran else "C")
+    if array.dtype.kind in "uif":
+        array.flat[::2] = 3
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=True)
+    return file.getvalue()
+
+
+def _described(description: Any, version: int, body: bytes) -> bytes:
+    header = repr(description).encode()
+    form = {1: "<H", 2: "<I", 3: "<I"}.get(version, "<I")
+    length = len(header) & (0xFFFF if form == "<H" else 0xFFFFFFFF)
+    return b"\x93NUMPY" + bytes([version, 0]) + struct.pack(form, length) + header + body
+
+
+DESCRIPTION = st.fixed_dictionaries(
+    {
+        "descr": NUMPY_TYPES | LITERALS,
+        "fortran_order": st.booleans() | LITERALS,
+        "shape": SHAPE | st.lists(SIDE, max_size=4).map(tuple) | LITERALS,
+    }
+)
+MEMBER = (
+    st.builds(_array, NUMPY_TYPES, SHAPE, st.booleans())
+    | st.builds(
+        _described, DESCRIPTION | LITERALS, st.sampled_from([1, 2, 3, 9]), st.binary(max_size=64)
+    )
+    | st.builds(_changed, st.builds(_array, NUMPY_TYPES, SHAPE, st.booleans()), CHANGES)
+)
+NAMES = ["images", "labels", "x_train", "y_train", "x_test", "y_test", "other", "../images", ""]
+
+
+def _npz(members: dict[str, bytes], compression: int) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", compression) as archive:
+        for name, content in members.items():
+            archive.writestr(f"{name}.npy", content)
+    return file.getvalue()
+
+
+NPZ = st.builds(
+    _npz,
+    st.dictionaries(st.sampled_from(NAMES), MEMBER, max_size=4),
+    st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED] * 3 + [zipfile.ZIP_BZIP2]),
+)
+
+# Pickles: programs of whatever instructions, about the names that are admitted.
+STATE = st.lists(LITERALS, max_size=8).map(tuple)
+FRAGMENTS = st.one_of(
+    st.sampled_from([bytes([opcode]) for opcode in pickle._Unpickler.dispatch]),
+    st.sampled_from([b"0", b"1", b"2", b"(", b"t", b")", b"}", b"]", b"\x8f", b"R", b"b", b"\x94"]),
+    st.sampled_from([b"s", b"u", b"d", b"a", b"e", b"\x81", b"\x85", b"\x86", b"\x90", b"\x91"]),
+    st.integers(0, 9).map(lambda index: b"h" + bytes([index])),
+    st.sampled_from(
+        [
+            *(DTYPE, b"cnumpy\nndarray\n", b"c_codecs\nencode\n", b"cos\nsystem\n"),
+            *(b"cnumpy._core.multiarray\n_reconstruct\n", b"cnumpy._core.numeric\n_frombuffer\n"),
+        ]
+    ),
+    (LITERALS | STATE).map(_instructions),
+    st.builds(_Images, st.just(PLAIN), SHAPE | STATE, st.binary(max_size=64) | LITERALS).map(
+        _instructions
+    ),
+    st.sampled_from(["images", "labels"]).map(_instructions),
+)
+
+
+def _program(fragments: list[bytes], whole: bool) -> bytes:
+    arrays = FORMATS["pickle 2"]["images"][2:-1] if whole else b""
+    return b"\x80\x04" + b"".join(fragments) + arrays + b"."
+
+
+PICKLE = st.builds(_program, st.lists(FRAGMENTS, max_size=20), st.booleans())
+STRUCTURED = IDX | IDX.map(gzip.compress) | NPZ | PICKLE
+ANY = BYTES | STRUCTURED
+
+
+@contextmanager
+def _in_little_memory() -> Iterator[None]:
+    tracemalloc.start()
+    try:
+        yield
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < MEMORY
+
+
+@given(content=ANY, kind=st.sampled_from(KINDS), part=st.sampled_from(["train", "test"]))
+def test_no_file_whatever_ends_in_another_error(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, kind: readers.Kind, part: readers.Part
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "whatever"
+    path.write_bytes(content)
+    with _in_little_memory():
+        readers.has_part(path, part)
+        try:
+            array = readers.read(path, kind, part)
+        except DataError as error:
+            assert str(error).startswith(f"{path}: ")  # noqa: PT017 - some changes do no harm
+            assert str(error).isprintable()  # noqa: PT017
+            event("refused")
+        else:
+            assert isinstance(array, np.ndarray)
+            event("read")
+
+
+# Small enough that what Hypothesis makes fits it at times.
+SMALL = np.arange(6 * 9, dtype=np.uint8).reshape(6, 3, 3)
+SMALL_LABELS = np.array([0, 1, 0, 1, 0, 1], np.uint8)
+ROLES = ("train_images", "train_labels", "test_images", "test_labels")
+
+
+SOUND = pickle.dumps({"images": SMALL, "labels": SMALL_LABELS})
+NEARLY = st.sampled_from([np.dtype(name) for name in ("u1", "i1", "<u2", ">i4", "f2", "f8", "f16")])
+
+
+@st.composite
+def _nearly_sound(draw: st.DrawFn) -> bytes:
+    """Images and labels of odd types, shapes, orders and values, whole as a file."""
+    count = draw(st.integers(0, 8))
+    side = draw(st.integers(0, 4))
+    shape = (count, side, side + draw(st.sampled_from([0, 0, 0, 1])))
+    order: Any = draw(st.sampled_from(["C", "F"]))
+    with np.errstate(all="ignore"):
+        images = np.zeros(shape).astype(draw(NEARLY), order=order)
+        labels = np.zeros(count + draw(st.sampled_from([0, 0, 0, 1]))).astype(draw(NEARLY))
+        for array in (images, labels):
+            values = draw(st.lists(st.floats(width=16) | st.integers(-2, 300), max_size=6))
+            room = array.reshape(-1)[: len(values)]
+            room[...] = np.array(values, "f8")[: len(room)].astype(array.dtype)
+            array.reshape(-1)[: len(room)] = room
+    arrays = {"images": images, "labels": labels}
+    if draw(st.booleans()):
+        return pickle.dumps(arrays, draw(st.integers(2, 5)))
+    file = io.BytesIO()
+    np.savez(file, allow_pickle=True, **arrays)
+    return file.getvalue()
+
+
+FILE = st.just(SOUND) | _nearly_sound() | STRUCTURED | BYTES
+
+
+@given(
+    contents=st.lists(FILE, min_size=4, max_size=4) | FILE.map(lambda content: [content] * 4),
+    together=st.booleans(),
+    transpose=st.booleans(),
+    fraction=st.floats(0, 1, exclude_min=True, exclude_max=True),
+)
+def test_a_dataset_is_one_or_is_refused(
+    tmp_path_factory: pytest.TempPathFactory,
+    contents: list[bytes],
+    together: bool,
+    transpose: bool,
+    fraction: float,
+) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    names = ["one"] * 4 if together else ROLES
+    paths = {role: folder / name for role, name in zip(ROLES, names, strict=True)}
+    for path, content in zip(paths.values(), contents, strict=True):
+        path.write_bytes(content)
+    section = Prepare(
+        **{role: str(path) for role, path in paths.items()},
+        test_fraction=fraction,
+        transpose=transpose,
+    )
+    with _in_little_memory():
+        try:
+            dataset = datasets.read(section, 42)
+        except DataError as error:
+            assert str(error).isprintable()  # noqa: PT017 - some files are sound
+            event("refused")
+            return
+        event("read")
+        _assert_sound(dataset)
+        assert datasets.summary(dataset)["train_images"] == len(dataset.train_images)
+
+
+def _assert_sound(dataset: datasets.Dataset) -> None:
+    side, classes = dataset.side, len(dataset.classes)
+    assert 2 <= classes <= 256
+    for images, labels in (
+        (dataset.train_images, dataset.train_labels),
+        (dataset.test_images, dataset.test_labels),
+    ):
+        assert images.dtype == labels.dtype == np.uint8
+        assert images.shape == (len(labels), side, side)
+        assert images.size > 0
+        assert labels.max() < classes
+    assert set(dataset.train_labels.tolist()) == set(range(classes))

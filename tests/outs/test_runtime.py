@@ -1,0 +1,154 @@
+"""The runtime is what params.yaml says, whatever the caller's environment says."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import MachineError
+from pipeline.outs import runtime
+from pipeline.params import PipelineParams, Runtime
+
+PINNED = """
+import json, os, sys
+from pipeline.outs import runtime
+from pipeline.params import Runtime
+runtime.pin(Runtime(threads=1, memory_budget=1, cpu_isa=sys.argv[1]))
+print(json.dumps(dict(os.environ)))
+"""
+
+IMPORTED = """
+import importlib.util, os, sys
+from pipeline.outs import runtime
+
+with runtime.lean_import():
+    try:
+        import sklearn
+    except ImportError:
+        print("sklearn is held back")
+    os.write(2, b"WARNING: All log messages before absl::InitializeLog() is called are written\\n")
+    os.write(2, b"I0000 00:00:1700000000.123456    4242 port.cc:153] oneDNN is on.\\n")
+    os.write(2, b"the disk is full\\n")
+    print("the disk is slow", file=sys.stderr)
+    if sys.argv[1] == "failing":
+        raise SystemExit("the import failed")
+os.write(2, b"I0000 this comes later\\n")
+print("sklearn is", "found" if importlib.util.find_spec("sklearn") else "lost")
+"""
+
+
+def run(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env=os.environ | environment,
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def environment_after_pin(cpu_isa: str, **callers: str) -> dict[str, str]:
+    environment: dict[str, str] = json.loads(run(PINNED, cpu_isa, **callers).stdout)
+    return environment
+
+
+def test_pin_overrides_the_callers_environment() -> None:
+    pinned = environment_after_pin(
+        "avx2",
+        ONEDNN_MAX_CPU_ISA="AVX512_CORE",
+        OPENBLAS_CORETYPE="SkylakeX",
+        OMP_NUM_THREADS="7",
+        TF_ENABLE_ONEDNN_OPTS="0",
+        KERAS_BACKEND="torch",
+        CUDA_VISIBLE_DEVICES="0",
+        MPLBACKEND="module://matplotlib_inline.backend_inline",
+    )
+    assert pinned["ONEDNN_MAX_CPU_ISA"] == "AVX2"
+    assert pinned["OPENBLAS_CORETYPE"] == "Haswell"
+    assert pinned["OMP_NUM_THREADS"] == "1"
+    assert pinned["TF_ENABLE_ONEDNN_OPTS"] == "1"
+    assert pinned["KERAS_BACKEND"] == "tensorflow"
+    assert pinned["CUDA_VISIBLE_DEVICES"] == "-1"
+    assert pinned["MPLBACKEND"] == "agg"
+
+
+def test_native_leaves_the_instruction_set_to_the_cpu() -> None:
+    pinned = environment_after_pin(
+        "native", ONEDNN_MAX_CPU_ISA="AVX512_CORE", OPENBLAS_CORETYPE="SkylakeX"
+    )
+    assert "ONEDNN_MAX_CPU_ISA" not in pinned
+    assert "OPENBLAS_CORETYPE" not in pinned
+    assert pinned["OMP_NUM_THREADS"] == "1"
+
+
+def test_pins_are_not_changed_once_numpy_is_imported(params: PipelineParams) -> None:
+    import numpy as np  # noqa: F401
+
+    runtime.pin(params.runtime)  # what conftest.py has pinned
+    with pytest.raises(RuntimeError, match="before NumPy and TensorFlow are imported"):
+        runtime.pin(params.runtime.model_copy(update={"cpu_isa": "native"}))
+
+
+def test_a_lean_import_drops_chatter_and_passes_on_the_rest() -> None:
+    result = run(IMPORTED, "well")
+    assert result.stderr == "the disk is full\nthe disk is slow\nI0000 this comes later\n"
+
+
+def test_a_lean_import_that_fails_still_passes_on_what_was_said() -> None:
+    result = run(IMPORTED, "failing")
+    assert result.stderr == "the disk is full\nthe disk is slow\nthe import failed\n"
+
+
+def test_a_lean_import_holds_back_sklearn_only_while_it_lasts() -> None:
+    assert run(IMPORTED, "well").stdout == "sklearn is held back\nsklearn is found\n"
+
+
+@pytest.mark.usefixtures("tensorflow")
+def test_tensorflow_runs_on_the_threads_of_the_params(params: PipelineParams) -> None:
+    import tensorflow as tf
+
+    assert tf.config.threading.get_intra_op_parallelism_threads() == params.runtime.threads
+    assert tf.config.threading.get_inter_op_parallelism_threads() == 1
+
+
+@pytest.mark.usefixtures("tensorflow")
+def test_the_seed_decides_the_first_weights() -> None:
+    import keras
+
+    def first_weights(seed: int) -> bytes:
+        runtime.start_tensorflow(seed, Runtime(threads=1, memory_budget=1, cpu_isa="avx2"))
+        weights: bytes = keras.initializers.GlorotUniform()((3, 3)).numpy().tobytes()
+        return weights
+
+    assert first_weights(1) == first_weights(1)
+    assert first_weights(1) != first_weights(2)
+
+
+def test_the_cpu_is_called_what_linux_calls_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text("model name\t: AMD EPYC 9B14\nflags\t\t: fpu avx2 fma\n")
+    monkeypatch.setattr(runtime, "CPUINFO", cpuinfo)
+    assert runtime.cpu_name() == "AMD EPYC 9B14"
+    assert runtime.cpu_features() == ["avx2", "fma"]
+    monkeypatch.setattr(runtime, "CPUINFO", tmp_path / "none")
+    assert runtime.cpu_name()
+    assert runtime.cpu_features() == []
+
+
+def test_a_cpu_without_avx2_is_told_what_to_do(
+    params: PipelineParams, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text("processor\t: 0\nflags\t\t: fpu sse4_2 avx fma\n")
+    monkeypatch.setattr(runtime, "CPUINFO", cpuinfo)
+    for loaded in ("numpy", "tensorflow"):
+        monkeypatch.delitem(sys.modules, loaded, raising=False)
+    with pytest.raises(MachineError, match=r"no avx2; set it to native"):
+        runtime.pin(params.runtime)
+    assert runtime.allowed_features(params.runtime) == ["avx2", "fma"]
