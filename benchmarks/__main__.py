@@ -1,7 +1,7 @@
 """Measure this pipeline beside what a user would pick instead: `python -m benchmarks [PART ...]`.
 
-Writes benchmarks/results.json and results.png, and the tables of docs/performance.md. A part that is not
-measured keeps its figures, if they are of this machine.
+Writes benchmarks/results.json and results.png, and the tables of docs/performance.md. A part that
+is not measured keeps its figures, if they are of this machine.
 """
 
 import argparse

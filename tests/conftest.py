@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from pipeline.outs import paths, runtime
+from pipeline.outs import runtime
 from pipeline.params import PARAMS as PARAMS_FILE
 from pipeline.params import PipelineParams, load_params
 

@@ -1,6 +1,7 @@
 """dvc.yaml against the code: a stage depends on every module and param that can change its outs."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Collection, Iterator
@@ -11,10 +12,17 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from pipeline import stage_files
+from pipeline.outs import paths
+from pipeline.training.declaration import trainings
+
 ROOT = Path(__file__).parents[1]
 STAGES: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
-# They tell people and MLflow what happens, and can change no out.
-TELLING = ("pipeline/tracking/", "pipeline/progress.py")
+# They report what happens, or start processes, and can change no out.
+NO_OUT = (
+    *("pipeline/tracking/", "pipeline/progress.py", "pipeline/errors.py"),
+    *("pipeline/processes.py", "pipeline/forkserver/"),
+)
 
 every_stage = pytest.mark.parametrize("stage", STAGES)
 
@@ -24,9 +32,12 @@ def _tree(file: str) -> ast.Module:
     return ast.parse((ROOT / file).read_text())
 
 
-def _imported(file: str) -> Iterator[str]:
-    """The dotted name of all that `file` imports, at its top or later, packages included."""
-    for node in ast.walk(_tree(file)):
+def _imported(file: str, unused: Collection[str] = ()) -> Iterator[str]:
+    """The dotted name of all that `file` imports when it runs, at its top or later.
+
+    Its functions that are in `unused` are left out.
+    """
+    for node in _running(_tree(file), unused):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -37,6 +48,17 @@ def _imported(file: str) -> Iterator[str]:
         for name in names:
             parts = name.split(".")
             yield from (".".join(parts[:end]) for end in range(1, len(parts) + 1))
+
+
+def _running(tree: ast.AST, unused: Collection[str] = ()) -> Iterator[ast.AST]:
+    """The nodes of `tree`, less what only a type checker looks at and functions in `unused`."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(node, ast.FunctionDef) and node.name in unused:
+            continue
+        yield node
+        yield from _running(node, unused)
 
 
 def _module_file(name: str) -> str | None:
@@ -54,11 +76,12 @@ def _holds_only_a_docstring(file: str) -> bool:
 def _reached(stage: str) -> set[str]:
     """The files that take part in `stage`: from its script on, import by import."""
     reached: set[str] = set()
+    unused = () if stage in trainings(ROOT) else ("_train",)  # of stages/__main__.py
     found = {"stages/__main__.py", f"stages/{stage}.py"}
     while found:
         reached |= found
-        files = {_module_file(name) for file in found for name in _imported(file)}
-        found = {file for file in files if file and not file.startswith(TELLING)} - reached
+        files = {_module_file(name) for file in found for name in _imported(file, unused)}
+        found = {file for file in files if file and not file.startswith(NO_OUT)} - reached
     return {file for file in reached if not _holds_only_a_docstring(file)}
 
 
@@ -102,23 +125,47 @@ def test_every_stage_has_its_script_and_every_script_its_stage() -> None:
         assert entry["cmd"] == f"python3 -m stages {stage}"
 
 
+def _functions_called(stage: str) -> set[str]:
+    """The names that the stage's file calls, attributes too."""
+    calls = [
+        node.func for node in ast.walk(_tree(f"stages/{stage}.py")) if isinstance(node, ast.Call)
+    ]
+    return {call.attr if isinstance(call, ast.Attribute) else ast.unparse(call) for call in calls}
+
+
+def _reads(tree: ast.AST) -> set[str]:
+    """What of the shared params is read below `tree`: `params.seed`, `self.params.runtime`."""
+    chains = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    found = {
+        re.fullmatch(r"(?:self\.|task\.)?params\.(seed|runtime|probe)(?:\..*)?", chain)
+        for chain in chains
+    }
+    return {match[1] for match in found if match}
+
+
 def _params_read(stage: str) -> set[str]:
-    """What the stage and its activity read of `params`, as dotted as it is written."""
-    read = set()
-    own = ("stages/", "pipeline/activities/")
-    files = {file for file in _reached(stage) if file.startswith(own)} - {"stages/__main__.py"}
-    nodes = [node for file in files for node in ast.walk(_tree(file))]
-    # params.a.b holds params.a as a node of its own.
-    parts = [node.value for node in nodes if isinstance(node, ast.Attribute)]
-    for node in nodes:
-        if node in parts:
-            continue
-        name, inner = "", node
-        while isinstance(inner, ast.Attribute):
-            name, inner = f"{inner.attr}.{name}", inner.value
-        if isinstance(inner, ast.Name) and inner.id == "params" and name:
-            read.add(name.removesuffix("."))
-    return {name for name in read if not any(name.startswith(f"{other}.") for other in read)}
+    """What the stage reads of params.yaml; what the file of a training calls is followed."""
+    read = _reads(_tree(f"stages/{stage}.py"))
+    declared = {
+        node.id for node in ast.walk(_tree(f"stages/{stage}.py")) if isinstance(node, ast.Name)
+    }
+    if "Params" in declared:
+        read.add(stage)
+    if "TRAINING" in declared:
+        read |= _reads(_tree("stages/__main__.py")) | _reads(
+            _tree("pipeline/training/declaration.py")
+        )
+        called = _functions_called(stage)
+        for node in _tree("pipeline/training/evaluation.py").body:
+            if isinstance(node, ast.FunctionDef) and node.name in called:
+                read |= _reads(node)
+    elif "target_accuracy" in ast.unparse(_tree(f"stages/{stage}.py")):
+        read |= {
+            f"{name}.target_accuracy"
+            for name, training in trainings(ROOT).items()
+            if "target_accuracy" in stage_files.declared("Params", [name])[name].model_fields
+        }
+    return read
 
 
 @every_stage
@@ -126,13 +173,13 @@ def test_a_stage_declares_the_params_that_it_reads_and_no_others(stage: str) -> 
     assert _params_read(stage) == set(STAGES[stage]["params"])
 
 
+def _outs(entry: dict[str, Any]) -> list[str]:
+    listed = [out for kind in ("outs", "metrics", "plots") for out in entry.get(kind, [])]
+    return [out if isinstance(out, str) else next(iter(out)) for out in listed]
+
+
 def test_every_out_is_written_by_one_stage() -> None:
-    outs = [
-        out if isinstance(out, str) else next(iter(out))
-        for entry in STAGES.values()
-        for kind in ("outs", "metrics", "plots")
-        for out in entry.get(kind, [])
-    ]
+    outs = [out for entry in STAGES.values() for out in _outs(entry)]
     assert len(outs) == len(set(outs))
 
 
@@ -157,13 +204,59 @@ def test_imports_point_from_stages_to_pipeline_and_to_no_command_line() -> None:
         (file, name)
         for file in _pipeline_files()
         for name in _imported(file)
-        if name in {"stages", "tests", "pipeline.cli"}
+        if name in {"stages", "tests", "pipeline.__main__"}
     }
-    assert importers == {("pipeline/__main__.py", "pipeline.cli")}
+    assert importers == {("pipeline/sweeps/cluster.py", "stages")}  # to send them to a cluster
+
+
+def test_the_folders_of_the_pipeline_import_each_other_in_no_circle() -> None:
+    imports: dict[str, set[str]] = {}
+    for file in _pipeline_files():
+        found = {_module_file(name) for name in _imported(file)}
+        imports.setdefault(_room(file), set()).update(
+            _room(other) for other in found if other and other.startswith("pipeline/")
+        )
+    while leaves := [room for room, others in imports.items() if not others - {room}]:
+        for leaf in leaves:
+            del imports[leaf]
+        imports = {room: others - {*leaves} for room, others in imports.items()}
+    assert imports == {}
+
+
+def _room(file: str) -> str:
+    """The folder of pipeline/ that `file` is in, or the module itself."""
+    return "/".join(file.split("/")[:2])
+
+
+@every_stage
+def test_no_stage_depends_on_what_can_change_no_out(stage: str) -> None:
+    for dep in STAGES[stage]["deps"]:
+        assert not dep.startswith(NO_OUT)
+
+
+@pytest.mark.parametrize("stage", trainings(ROOT))
+def test_reading_image_files_is_no_dep_of_a_training(stage: str) -> None:
+    assert not any(dep.startswith("pipeline/data/files") for dep in STAGES[stage]["deps"])
+
+
+@pytest.mark.parametrize("stage", trainings(ROOT))
+def test_a_training_writes_the_files_that_others_read(stage: str) -> None:
+    files = (paths.model, paths.structure, paths.history, paths.metrics)
+    assert {*_outs(STAGES[stage])} == {str(path(stage)) for path in files}
+
+
+def test_trainings_are_told_apart_by_their_titles() -> None:
+    titles = [training.title for training in trainings(ROOT).values()]
+    assert len(titles) == len({*titles})
+
+
+def test_dvc_yaml_is_short_enough_to_read() -> None:
+    assert len((ROOT / "dvc.yaml").read_text().splitlines()) <= 120
 
 
 def test_prepare_and_the_command_line_import_nothing_heavy() -> None:
-    code = "import sys, stages.__main__, stages.prepare, pipeline.cli; print(*sys.modules)"
+    modules = "stages.__main__, pipeline.data.files.preparation, pipeline.__main__"
+    code = f"import sys, {modules}; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -1,7 +1,6 @@
 """params.yaml as committed, and every way to get a knob of it wrong."""
 
 import copy
-import json
 import os
 import shutil
 import subprocess

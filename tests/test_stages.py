@@ -6,11 +6,12 @@ import keras
 import numpy as np
 import pytest
 
-from pipeline import models
 from pipeline.data.datasets import Dataset
 from pipeline.errors import DataError
 from pipeline.params import PipelineParams
-from pipeline.training import evaluation
+from pipeline.training.predictions import parts, predictor
+from pipeline.training.probe import linear_probe
+from stages import train_classifier, train_conv_ae, train_dense_ae
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -18,15 +19,15 @@ Build = Callable[[PipelineParams, int], keras.Model]
 
 
 def classifier(params: PipelineParams, side: int, classes: int = 10) -> keras.Model:
-    return models.classifier(params.section("train_classifier"), side, classes)
+    return train_classifier.build(params.section("train_classifier"), side, classes)
 
 
 def dense(params: PipelineParams, side: int) -> keras.Model:
-    return models.dense_autoencoder(params.section("train_dense_ae"), side)
+    return train_dense_ae.build(params.section("train_dense_ae"), side)
 
 
 def conv(params: PipelineParams, side: int) -> keras.Model:
-    return models.conv_autoencoder(params.section("train_conv_ae"), side)
+    return train_conv_ae.build(params.section("train_conv_ae"), side)
 
 
 every_model = pytest.mark.parametrize("build", [classifier, dense, conv])
@@ -46,13 +47,13 @@ def test_the_models_have_the_textbooks_numbers_of_parameters(
 def test_a_code_has_the_shape_that_the_params_give_it(
     params: PipelineParams, build: Build, shape: tuple[int, ...]
 ) -> None:
-    assert models.parts(build(params, 28))[0].output_shape == (None, *shape)
+    assert parts(build(params, 28), "code")[0].output_shape == (None, *shape)
 
 
 def test_the_classifier_gives_each_raw_image_a_distribution(
     params: PipelineParams, digits: Dataset
 ) -> None:
-    probabilities = evaluation.predictor(classifier(params, 28))(digits.test_images)
+    probabilities = predictor(classifier(params, 28))(digits.test_images)
     assert probabilities.shape == (len(digits.test_images), 10)
     assert probabilities.min() >= 0
     assert probabilities.sum(axis=1) == pytest.approx(1)
@@ -62,14 +63,16 @@ def test_the_classifier_gives_each_raw_image_a_distribution(
 def test_an_autoencoder_gives_each_raw_image_one_of_its_size_from_0_to_1(
     params: PipelineParams, digits: Dataset, build: Build
 ) -> None:
-    reconstructions = evaluation.predictor(build(params, 28))(digits.test_images)
+    reconstructions = predictor(build(params, 28))(digits.test_images)
     assert reconstructions.shape == digits.test_images.shape
     assert reconstructions.min() >= 0
     assert reconstructions.max() <= 1
 
 
 @every_model
-def test_a_model_scales_raw_images_itself(params: PipelineParams, digits: Dataset, build: Build) -> None:
+def test_a_model_scales_raw_images_itself(
+    params: PipelineParams, digits: Dataset, build: Build
+) -> None:
     model = build(params, 28)
     scaled = keras.Model(model.input, model.get_layer("scale").output)(digits.test_images)
     np.testing.assert_allclose(scaled, digits.test_images / 255, rtol=1e-6)
@@ -94,11 +97,13 @@ def test_an_odd_side_is_refused_with_the_size_to_pad_to(params: PipelineParams) 
 
 
 @every_model
-def test_a_model_is_the_same_whatever_was_built_before(params: PipelineParams, build: Build) -> None:
+def test_a_model_is_the_same_whatever_was_built_before(
+    params: PipelineParams, build: Build
+) -> None:
     assert build(params, 28).get_config() == build(params, 28).get_config()
 
 
 def test_the_probe_is_linear_in_the_codes() -> None:
-    probe = models.linear_probe(code_size=100, classes=10)
+    probe = linear_probe(code_size=100, classes=10)
     assert probe.count_params() == 100 * 10 + 10
     assert probe.output_shape == (None, 10)

@@ -2,8 +2,6 @@
 
 import argparse
 
-from mlflow.exceptions import MlflowException
-
 from pipeline.errors import LockError
 from pipeline.outs import dvc_lock, paths
 from pipeline.tracking import runs
@@ -31,18 +29,9 @@ def main() -> None:
                 print(f"{stage}: tracked")
             else:
                 _check_files(state)
-                _make_run(store, state)
+                runs.make(store, state)
                 print(f"{stage}: run made")
             store.keep_one(state.fingerprint, running=True)
-
-
-def _make_run(store: Store, state: dvc_lock.StageState) -> None:
-    try:
-        runs.complete(store, runs.begin(store, state), state, alive=lambda: None)
-    except MlflowException:
-        # `track` in another clone may have been first, and have removed this run as superfluous.
-        if not store.finished(state.fingerprint):
-            raise
 
 
 def _check_files(state: dvc_lock.StageState) -> None:

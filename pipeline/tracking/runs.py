@@ -103,6 +103,16 @@ def complete(store: Store, run: Run, state: StageState, alive: SignOfLife) -> No
     store.keep_one(state.fingerprint, running=False)
 
 
+def make(store: Store, state: StageState) -> None:
+    """The run of `state`, whole."""
+    try:
+        complete(store, begin(store, state), state, alive=lambda: None)
+    except MlflowException:
+        # `track` in another clone may have been first, and have removed this run as superfluous.
+        if not store.finished(state.fingerprint):
+            raise
+
+
 def _log_training(store: Store, run: Run, state: StageState, alive: SignOfLife) -> None:
     client, run_id = store.client, run.info.run_id
     history = artifacts.read_history(paths.history(state.name))

@@ -13,7 +13,7 @@ SEED, COUNT, CHUNK = 7, 1000, 64
 BUDGETS = [float("inf"), 64 * 3 * 4, 64 * 4, 1]  # bytes: all, three chunks, one, less than one
 
 
-def examples() -> Examples:
+def numbered() -> Examples:
     """Inputs of four bytes that tell their place, labels that tell it modulo 256."""
     places = np.arange(COUNT, dtype=np.uint32)
     return places.view(np.uint8).reshape(COUNT, 2, 2), places.astype(np.uint8)
@@ -38,21 +38,21 @@ def epochs(data: Examples, budget: float, first: int = 0, count: int = 2) -> lis
 
 @pytest.mark.parametrize("budget", BUDGETS)
 def test_an_epoch_has_every_example_once_in_whole_chunks_but_the_last(budget: float) -> None:
-    for chunks in epochs(examples(), budget):
+    for chunks in epochs(numbered(), budget):
         assert sorted(place for chunk in chunks for place in chunk) == list(range(COUNT))
         assert {len(chunk) for chunk in chunks[:-1]} == {CHUNK}
 
 
 @pytest.mark.parametrize("budget", BUDGETS)
 def test_any_epoch_can_be_the_first(budget: float) -> None:
-    whole = epochs(examples(), budget, count=4)
-    assert epochs(examples(), budget, first=2) == whole[2:]
+    whole = epochs(numbered(), budget, count=4)
+    assert epochs(numbered(), budget, first=2) == whole[2:]
     assert whole[0] != whole[1]
 
 
 @pytest.mark.parametrize("budget", BUDGETS)
 def test_the_order_is_the_same_from_memory_and_from_a_file(tmp_path: Path, budget: float) -> None:
-    data = examples()
+    data = numbered()
     mapped: list[Array] = []
     for name, array in zip(("inputs", "labels"), data, strict=True):
         np.save(tmp_path / f"{name}.npy", array)
@@ -61,13 +61,13 @@ def test_the_order_is_the_same_from_memory_and_from_a_file(tmp_path: Path, budge
 
 
 def test_an_order_within_the_budget_is_one_permutation() -> None:
-    (chunks,) = epochs(examples(), float("inf"), first=3, count=1)
+    (chunks,) = epochs(numbered(), float("inf"), first=3, count=1)
     order = [place for chunk in chunks for place in chunk]
     assert order == np.random.default_rng((SEED, 3)).permutation(COUNT).tolist()
 
 
 def test_beyond_the_budget_so_much_is_read_at_a_time() -> None:
-    (chunks,) = epochs(examples(), 64 * 3 * 4, count=1)
+    (chunks,) = epochs(numbered(), 64 * 3 * 4, count=1)
     windows = [[*chain(*chunks[first : first + 3])] for first in range(0, len(chunks), 3)]
     for window in windows:
         assert len({place // CHUNK for place in window}) <= 3

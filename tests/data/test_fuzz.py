@@ -17,12 +17,20 @@ import numpy as np
 import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
-from tests.test_readers import DTYPE, FORMATS, KINDS, PLAIN, _idx_header, _Images, _instructions
 
 from pipeline.data import datasets
-from pipeline.data.files import readers
+from pipeline.data.files import preparation, readers
+from pipeline.data.files.sources import Sources
 from pipeline.errors import DataError
-from pipeline.params import Prepare
+from tests.data.test_readers import (
+    DTYPE,
+    FORMATS,
+    KINDS,
+    PLAIN,
+    _idx_header,
+    _Images,
+    _instructions,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
 
@@ -253,21 +261,21 @@ def test_a_dataset_is_one_or_is_refused(
     paths = {role: folder / name for role, name in zip(ROLES, names, strict=True)}
     for path, content in zip(paths.values(), contents, strict=True):
         path.write_bytes(content)
-    section = Prepare(
+    section = Sources(
         **{role: str(path) for role, path in paths.items()},
         test_fraction=fraction,
         transpose=transpose,
     )
     with _in_little_memory():
         try:
-            dataset = datasets.read(section, 42)
+            dataset = preparation.read(section, 42)
         except DataError as error:
             assert str(error).isprintable()  # noqa: PT017 - some files are sound
             event("refused")
             return
         event("read")
         _assert_sound(dataset)
-        assert datasets.summary(dataset)["train_images"] == len(dataset.train_images)
+        assert preparation.summary(dataset)["train_images"] == len(dataset.train_images)
 
 
 def _assert_sound(dataset: datasets.Dataset) -> None:

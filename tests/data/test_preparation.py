@@ -10,8 +10,10 @@ import pytest
 
 from pipeline.data import datasets
 from pipeline.data.datasets import Dataset
+from pipeline.data.files import preparation
+from pipeline.data.files.sources import Sources
 from pipeline.errors import DataError
-from pipeline.params import PipelineParams, Prepare, load_params
+from pipeline.params import PipelineParams, load_params
 
 ROOT = Path(__file__).parents[2]
 SEED = 42
@@ -26,14 +28,14 @@ def _write(path: Path, images: Any = IMAGES, labels: Any = LABELS) -> Path:
     return path
 
 
-def _section(train: Path, test: Path | None = None, **settings: Any) -> Prepare:
+def _section(train: Path, test: Path | None = None, **settings: Any) -> Sources:
     names: dict[str, Any] = {
         "train_images": str(train),
         "train_labels": str(train),
         "test_images": str(test or train),
         "test_labels": str(test or train),
     }
-    return Prepare(**names | {"test_fraction": 0.2, "transpose": False} | settings)
+    return Sources(**names | {"test_fraction": 0.2, "transpose": False} | settings)
 
 
 @pytest.fixture
@@ -50,11 +52,11 @@ def committed_params() -> PipelineParams:
 def mnist(committed_params: PipelineParams) -> Iterator[Dataset]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
-        yield datasets.read(committed_params.prepare, committed_params.seed)
+        yield preparation.read(committed_params.section("prepare"), committed_params.seed)
 
 
 def test_the_committed_images_are_the_first_10_000_of_each_part_of_mnist(mnist: Dataset) -> None:
-    summary = datasets.summary(mnist)
+    summary = preparation.summary(mnist)
     assert summary["side"] == 28
     assert summary["classes"] == list(range(10))
     assert summary["train_images_per_class"] == [
@@ -78,7 +80,7 @@ def test_every_array_is_contiguous_bytes(mnist: Dataset) -> None:
 @pytest.mark.parametrize("dtype", ["u1", ">u2", "i8", "f2", "f8"])
 def test_whole_numbers_of_any_type_are_read_as_bytes(tmp_path: Path, dtype: str) -> None:
     path = _write(tmp_path / "train", IMAGES.astype(dtype), LABELS.astype(dtype))
-    dataset = datasets.read(_section(path, _write(tmp_path / "test")), SEED)
+    dataset = preparation.read(_section(path, _write(tmp_path / "test")), SEED)
     assert dataset.train_images.dtype == np.uint8
     np.testing.assert_array_equal(dataset.train_images, IMAGES)
     np.testing.assert_array_equal(dataset.classes[dataset.train_labels], LABELS)
@@ -123,7 +125,7 @@ def test_images_that_cannot_be_used_are_refused(
     broken = _write(tmp_path / "broken", images)
     for section in (_section(broken), _section(train, broken)):
         with pytest.raises(DataError) as caught:
-            datasets.read(section, SEED)
+            preparation.read(section, SEED)
         assert str(caught.value).startswith(f"{broken}: found ")
         assert told in str(caught.value)
         assert len(str(caught.value).splitlines()) == 1
@@ -148,7 +150,7 @@ def test_labels_that_cannot_be_used_are_refused(
     broken = _write(tmp_path / "broken", labels=labels)
     for section in (_section(broken), _section(train, broken)):
         with pytest.raises(DataError) as caught:
-            datasets.read(section, SEED)
+            preparation.read(section, SEED)
         assert str(caught.value).startswith(f"{broken}: found ")
         assert told in str(caught.value)
 
@@ -158,12 +160,12 @@ def test_too_few_and_too_many_classes_are_refused(tmp_path: Path, classes: int, 
     images = np.zeros((2 * classes, 4, 4), np.uint8)
     path = _write(tmp_path / "train", images, np.arange(2 * classes) % classes)
     with pytest.raises(DataError, match=f"found {found}"):
-        datasets.read(_section(path), SEED)
+        preparation.read(_section(path), SEED)
 
 
 def test_256_classes_fit(tmp_path: Path) -> None:
     path = _write(tmp_path / "train", np.zeros((512, 4, 4), np.uint8), np.arange(512) % 256 + 1000)
-    dataset = datasets.read(_section(path), SEED)
+    dataset = preparation.read(_section(path), SEED)
     assert dataset.classes.tolist() == list(range(1000, 1256))
     assert np.unique(dataset.train_labels).tolist() == list(range(256))
 
@@ -171,19 +173,19 @@ def test_256_classes_fit(tmp_path: Path) -> None:
 def test_a_test_class_that_was_not_trained_on_is_refused(tmp_path: Path, train: Path) -> None:
     test = _write(tmp_path / "test", labels=_labels_with(4))
     with pytest.raises(DataError, match=r"found label\(s\) \[4\].*\[3, 7, 8, 9\]"):
-        datasets.read(_section(train, test), SEED)
+        preparation.read(_section(train, test), SEED)
 
 
 def test_test_images_of_another_size_are_refused(tmp_path: Path, train: Path) -> None:
     test = _write(tmp_path / "test", IMAGES[:, :3, :3])
     with pytest.raises(DataError, match="found images of 3 x 3 pixels, expected 4 x 4 pixels"):
-        datasets.read(_section(train, test), SEED)
+        preparation.read(_section(train, test), SEED)
 
 
 def test_labels_become_indices_into_the_classes(tmp_path: Path, train: Path) -> None:
     chosen = [34, 0, 12]
     test = _write(tmp_path / "test", IMAGES[chosen], LABELS[chosen])
-    dataset = datasets.read(_section(train, test), SEED)
+    dataset = preparation.read(_section(train, test), SEED)
     assert dataset.classes.tolist() == [3, 7, 8, 9]
     assert np.bincount(dataset.train_labels).tolist() == [10, 20, 3, 2]
     assert dataset.test_labels.tolist() == [3, 0, 1]
@@ -193,7 +195,7 @@ def test_labels_become_indices_into_the_classes(tmp_path: Path, train: Path) -> 
 def test_an_npz_with_a_test_part_of_its_own_holds_nothing_out(tmp_path: Path) -> None:
     path = tmp_path / "both.npz"
     np.savez(path, x_train=IMAGES, y_train=LABELS, x_test=IMAGES[:5], y_test=LABELS[:5])
-    dataset = datasets.read(_section(path), SEED)
+    dataset = preparation.read(_section(path), SEED)
     np.testing.assert_array_equal(dataset.train_images, IMAGES)
     np.testing.assert_array_equal(dataset.test_images, IMAGES[:5])
 
@@ -203,7 +205,7 @@ def test_transposing_swaps_rows_and_columns(tmp_path: Path, part: str) -> None:
     images = np.arange(35 * 16, dtype=np.uint16).reshape(35, 4, 4) % 256
     path = _write(tmp_path / "train", images)
     section = _section(path, _write(tmp_path / "test", images), transpose=True)
-    transposed = dict(datasets.read(section, SEED).arrays())[f"{part}_images"]
+    transposed = dict(preparation.read(section, SEED).arrays())[f"{part}_images"]
     assert transposed.flags.c_contiguous
     assert transposed[5, 1, 2] == images[5, 2, 1] != images[5, 1, 2]
     np.testing.assert_array_equal(transposed.transpose(0, 2, 1), images)
@@ -221,7 +223,7 @@ def test_transposing_swaps_rows_and_columns(tmp_path: Path, part: str) -> None:
 def test_the_same_share_of_each_class_is_held_out(
     train: Path, fraction: float, held_out: list[int]
 ) -> None:
-    dataset = datasets.read(_section(train, test_fraction=fraction), SEED)
+    dataset = preparation.read(_section(train, test_fraction=fraction), SEED)
     assert np.bincount(dataset.test_labels).tolist() == held_out
     assert (np.bincount(dataset.train_labels) + np.bincount(dataset.test_labels)).tolist() == [
         *(10, 20, 3, 2)
@@ -229,7 +231,7 @@ def test_the_same_share_of_each_class_is_held_out(
 
 
 def test_no_image_is_lost_or_in_both_parts_and_each_keeps_its_label(train: Path) -> None:
-    dataset = datasets.read(_section(train, test_fraction=0.3), SEED)
+    dataset = preparation.read(_section(train, test_fraction=0.3), SEED)
     images = np.concatenate([dataset.train_images, dataset.test_images])[:, 0, 0]
     labels = np.concatenate([dataset.train_labels, dataset.test_labels])
     assert sorted(images.tolist()) == list(range(35))
@@ -238,7 +240,7 @@ def test_no_image_is_lost_or_in_both_parts_and_each_keeps_its_label(train: Path)
 
 def test_the_seed_alone_decides_what_is_held_out(train: Path) -> None:
     def held_out(seed: int) -> list[int]:
-        found: list[int] = datasets.read(_section(train), seed).test_images[:, 0, 0].tolist()
+        found: list[int] = preparation.read(_section(train), seed).test_images[:, 0, 0].tolist()
         return found
 
     assert held_out(1) == held_out(1) != held_out(2)
@@ -247,7 +249,7 @@ def test_the_seed_alone_decides_what_is_held_out(train: Path) -> None:
 def test_a_class_of_one_image_cannot_be_held_out(tmp_path: Path) -> None:
     path = _write(tmp_path / "train", labels=_labels_with(4))
     with pytest.raises(DataError, match="one image, expected two or more"):
-        datasets.read(_section(path), SEED)
+        preparation.read(_section(path), SEED)
 
 
 def test_the_summary_counts_duplicates_and_test_images_seen_in_training() -> None:
@@ -258,7 +260,7 @@ def test_the_summary_counts_duplicates_and_test_images_seen_in_training() -> Non
         test_labels=np.array([0, 1, 0, 0], np.uint8),
         classes=np.array([3, 7]),
     )
-    assert datasets.summary(dataset) == {
+    assert preparation.summary(dataset) == {
         "side": 4,
         "classes": [3, 7],
         "train_images": 5,
@@ -290,7 +292,7 @@ def test_a_prepared_array_that_is_missing_or_broken_names_the_stage_that_writes_
     tmp_path: Path, train: Path, content: bytes | None
 ) -> None:
     folder = tmp_path / "prepared"
-    datasets.save(datasets.read(_section(train), SEED), folder)
+    datasets.save(preparation.read(_section(train), SEED), folder)
     (folder / "test_labels.npy").unlink()
     if content is not None:
         (folder / "test_labels.npy").write_bytes(content)

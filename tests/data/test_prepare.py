@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.outs import paths
-from tests import test_readers
+from tests.data import test_readers
 
 ROOT = Path(__file__).parents[2]
 IMAGES = np.arange(40, dtype=np.uint8).repeat(16).reshape(40, 4, 4)
@@ -60,9 +59,9 @@ def _pickled(images: Any = IMAGES, labels: Any = LABELS) -> bytes:
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     """A repository after a `prepare` that went well."""
     repository = Repository(tmp_path_factory.mktemp("repository"))
-    text = (ROOT / PARAMS_FILE).read_text()
+    text = (ROOT / "params.yaml").read_text()
     text = text.replace("data/raw/mnist_test.pkl", "images").replace("data/raw/mnist.pkl", "images")
-    (repository.path / PARAMS_FILE).write_text(text)
+    (repository.path / "params.yaml").write_text(text)
     repository.write(_pickled())
     done = repository.prepare()
     assert (done.returncode, done.stderr) == (0, "")

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from pipeline.data import datasets
+from pipeline.data.files import preparation
+from pipeline.data.files.sources import Sources
 from pipeline.errors import DataError
-from pipeline.params import Prepare
 
 Array = npt.NDArray[Any]
 IMAGES = np.arange(40, dtype=np.uint8).repeat(16).reshape(40, 4, 4)
@@ -119,11 +119,11 @@ def test_a_dataset_with_a_defect_is_refused_in_one_line_that_names_the_file(
         of = name.partition("_")[2]
         broken = name == f"{part}_{kind}"
         write(paths[name], of, array if broken else {"images": IMAGES, "labels": LABELS}[of])
-    section = Prepare(
+    section = Sources(
         **{name: str(path) for name, path in paths.items()}, test_fraction=0.2, transpose=False
     )
     with pytest.raises(DataError) as caught:
-        datasets.read(section, 42)
+        preparation.read(section, 42)
     told = str(caught.value)
     # Which of two files that don't fit is the wrong one, nobody knows: the labels are named.
     named = [paths[f"{part}_images"], paths[f"{part}_labels"]]

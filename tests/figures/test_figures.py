@@ -13,10 +13,11 @@ from pipeline.data.datasets import Dataset, Images, Labels
 from pipeline.errors import MachineError
 from pipeline.figures import classification, codes, curves, neuron, style
 from pipeline.figures import digits as pictures
+from pipeline.figures.curves import Panel
+from pipeline.figures.plane import principal_plane
 from pipeline.outs import artifacts
 from pipeline.outs.artifacts import Row
-from pipeline.training import evaluation
-from pipeline.training.evaluation import Floats
+from pipeline.training.predictions import Floats
 
 pytestmark = [
     pytest.mark.usefixtures("tensorflow"),
@@ -78,25 +79,31 @@ def labelled(drawn: Material) -> Figure:
 
 def confusion_matrix(drawn: Material) -> Figure:
     predicted = drawn.probabilities.argmax(axis=1).astype(np.uint8)
-    return classification.confusion_matrix(drawn.labels, predicted, drawn.names)
+    return classification.confusion_matrix("classifier", drawn.labels, predicted, drawn.names)
 
 
 def confident_mistakes(drawn: Material) -> Figure:
     return classification.confident_mistakes(
-        drawn.images, drawn.labels, drawn.probabilities, drawn.names
+        "classifier", drawn.images, drawn.labels, drawn.probabilities, drawn.names
     )
 
 
 def dense_codes(drawn: Material) -> Figure:
-    return pictures.dense_codes(drawn.images[:5], drawn.dense_codes[:5], drawn.restored[:5])
+    return pictures.codes(
+        "dense autoencoder", drawn.images[:5], drawn.dense_codes[:5], drawn.restored[:5]
+    )
 
 
 def conv_codes(drawn: Material) -> Figure:
-    return pictures.conv_codes(drawn.images[:5], drawn.conv_codes[:5], drawn.restored[:5])
+    return pictures.codes(
+        "convolutional autoencoder", drawn.images[:5], drawn.conv_codes[:5], drawn.restored[:5]
+    )
 
 
 def feature_maps(drawn: Material) -> Figure:
-    return pictures.feature_maps(drawn.images[:5], drawn.conv_codes[:5])
+    return pictures.feature_maps(
+        "convolutional autoencoder", drawn.images[:5], drawn.conv_codes[:5]
+    )
 
 
 def comparison(drawn: Material) -> Figure:
@@ -111,15 +118,20 @@ def comparison(drawn: Material) -> Figure:
 
 def code_map(drawn: Material) -> Figure:
     planes = {
-        "dense": evaluation.principal_plane(drawn.dense_codes),
-        "convolutional": evaluation.principal_plane(drawn.conv_codes),
+        "dense autoencoder": principal_plane(drawn.dense_codes),
+        "convolutional autoencoder": principal_plane(drawn.conv_codes),
     }
     return codes.code_map(planes, drawn.labels, drawn.names)
 
 
 def training_curves(_: Material) -> Figure:
     return curves.training_curves(
-        history(30), {"Dense": history(100), "Convolutional": history(1)}, target_accuracy=0.95
+        [
+            Panel("classifier", "accuracy", history(30), 0.95),
+            Panel("classifier", "cross-entropy", history(30)),
+            Panel("dense autoencoder", "binary cross-entropy", history(100)),
+            Panel("convolutional autoencoder", "binary cross-entropy", history(1)),
+        ]
     )
 
 
@@ -199,7 +211,7 @@ def test_a_neuron_is_drawn_at_the_textbooks_hundred_values() -> None:
 
 def test_a_confusion_matrix_counts_true_classes_in_rows() -> None:
     true, predicted = np.array([[0, 0, 0, 1], [1, 1, 0, 1]], np.uint8)
-    axes = classification.confusion_matrix(true, predicted, np.arange(2)).axes[0]
+    axes = classification.confusion_matrix("classifier", true, predicted, np.arange(2)).axes[0]
     cells = {text.get_position(): text.get_text() for text in axes.texts}
     assert cells == {(0, 0): "1", (1, 0): "2", (1, 1): "1"}
 
@@ -208,7 +220,9 @@ def test_the_most_confident_mistakes_come_surest_first_and_no_hit_among_them() -
     labels = np.array([0, 0, 0, 1], np.uint8)
     probabilities = np.array([[0.4, 0.6], [0.9, 0.1], [0.2, 0.8], [0.7, 0.3]], np.float32)
     images = np.zeros((4, 8, 8), np.uint8)
-    figure = classification.confident_mistakes(images, labels, probabilities, np.array([5, 9]))
+    figure = classification.confident_mistakes(
+        "classifier", images, labels, probabilities, np.array([5, 9])
+    )
     titles = [axes.get_title() for axes in figure.axes]
     assert titles[:4] == ["9 (80.0%), is 5", "5 (70.0%), is 9", "9 (60.0%), is 5", ""]
 
@@ -216,6 +230,6 @@ def test_the_most_confident_mistakes_come_surest_first_and_no_hit_among_them() -
 def test_a_classifier_without_mistakes_leaves_the_grid_empty(digits: Dataset) -> None:
     perfect = np.eye(10, dtype=np.float32)[digits.test_labels]
     figure = classification.confident_mistakes(
-        digits.test_images, digits.test_labels, perfect, digits.classes
+        "classifier", digits.test_images, digits.test_labels, perfect, digits.classes
     )
     assert not any(axes.get_images() for axes in figure.axes)

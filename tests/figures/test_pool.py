@@ -1,6 +1,5 @@
 """Figures drawn in processes: the same bytes, and the same errors, as drawn here."""
 
-
 import pytest
 from matplotlib.figure import Figure
 

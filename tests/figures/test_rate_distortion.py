@@ -57,7 +57,7 @@ def test_code_sizes_are_on_a_log_axis_and_times_on_a_plain_one() -> None:
 def test_each_autoencoder_has_a_colour_and_a_marker() -> None:
     lines = [line for line in _drawn(SWEEP).axes[0].lines if line.get_marker() not in ("", "None")]
     looks = {(to_hex(str(line.get_color())), line.get_marker()) for line in lines}
-    assert looks == {(style.DENSE, "o"), (style.CONV, "s")}
+    assert looks == {(style.MODELS[0], "o"), (style.MODELS[1], "s")}
 
 
 def test_the_line_joins_the_best_of_each_size() -> None:

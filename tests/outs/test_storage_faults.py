@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from pipeline import models
 from pipeline.errors import StorageError
-from pipeline.outs import artifacts
+from pipeline.outs import artifacts, model_archive
+from stages import train_conv_ae
 from tests.conftest import PARAMS
 from tests.users import as_nobody
 
@@ -46,13 +46,13 @@ WRITERS: dict[str, Write] = {
     "history": lambda path: artifacts.write_history(path, [{"loss": x} for x in NUMBERS.tolist()]),
     "figure": lambda path: artifacts.write_figure(path, _figure()),
     "zip": _write_zip,
-    "model": lambda path: artifacts.write_model(path, _model()),
+    "model": lambda path: model_archive.write(path, _model()),
 }
 every_writer = pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
 
 
 def _model() -> keras.Model:
-    return models.conv_autoencoder(PARAMS.section("train_conv_ae"), 28)
+    return train_conv_ae.build(PARAMS.section("train_conv_ae"), 28)
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ import keras
 import numpy as np
 import pytest
 
-from pipeline import models
 from pipeline.data.datasets import Dataset
-from pipeline.outs import artifacts
+from pipeline.outs import model_archive
 from pipeline.outs.runtime import start_tensorflow
 from pipeline.params import PipelineParams
-from pipeline.training import evaluation
+from pipeline.training.predictions import predictor
+from stages import train_conv_ae, train_dense_ae
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -24,37 +24,36 @@ ELSEWHERE = """
 import sys
 from pathlib import Path
 from pipeline.outs import paths, runtime
-from pipeline.params import load_params
+from pipeline.params import PARAMS, load_params
 
-params = load_params(PARAMS_FILE)
+params = load_params(PARAMS)
 runtime.pin(params.runtime)
-with runtime.lean_import():
-    from pipeline import models
-    from pipeline.outs import artifacts
 runtime.start_tensorflow(params.seed, params.runtime)
-artifacts.write_model(Path(sys.argv[1]), models.conv_autoencoder(params.section("train_conv_ae"), 28))
+from pipeline.outs import model_archive
+from stages import train_conv_ae
+model_archive.write(Path(sys.argv[1]), train_conv_ae.build(params.section("train_conv_ae"), 28))
 """
 
 
 @pytest.fixture
 def model(params: PipelineParams) -> keras.Model:
-    return models.conv_autoencoder(params.section("train_conv_ae"), 28)
+    return train_conv_ae.build(params.section("train_conv_ae"), 28)
 
 
 @pytest.fixture
 def written(model: keras.Model, tmp_path: Path) -> Path:
     path = tmp_path / "conv_ae.keras"
-    artifacts.write_model(path, model)
+    model_archive.write(path, model)
     return path
 
 
 def test_a_model_built_after_others_is_written_with_the_same_bytes(
     params: PipelineParams, written: Path, tmp_path: Path
 ) -> None:
-    models.dense_autoencoder(params.section("train_dense_ae"), 28)
+    train_dense_ae.build(params.section("train_dense_ae"), 28)
     start_tensorflow(params.seed, params.runtime)
     again = tmp_path / "again.keras"
-    artifacts.write_model(again, models.conv_autoencoder(params.section("train_conv_ae"), 28))
+    model_archive.write(again, train_conv_ae.build(params.section("train_conv_ae"), 28))
     assert again.read_bytes() == written.read_bytes()
     assert again.with_suffix(".txt").read_bytes() == written.with_suffix(".txt").read_bytes()
 
@@ -71,14 +70,14 @@ def test_a_written_model_loads_in_safe_mode_and_predicts_the_same(
 ) -> None:
     loaded = keras.saving.load_model(written, compile=False, safe_mode=True)
     np.testing.assert_array_equal(
-        evaluation.predictor(loaded)(digits.test_images),
-        evaluation.predictor(model)(digits.test_images),
+        predictor(loaded)(digits.test_images),
+        predictor(model)(digits.test_images),
     )
 
 
 def test_a_model_file_knows_no_time_and_no_address(written: Path) -> None:
     with zipfile.ZipFile(written) as archive:
-        assert {entry.date_time for entry in archive.infolist()} == {artifacts.ZIP_EPOCH}
+        assert {entry.date_time for entry in archive.infolist()} == {model_archive.ZIP_EPOCH}
         assert json.loads(archive.read("metadata.json"))["date_saved"] == ""
         numbers = re.findall(r'"shared_object_id": (\d+)', archive.read("config.json").decode())
     assert {int(number) for number in numbers} == set(range(len(set(numbers))))

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.outs import paths
 from pipeline.params import PARAMS, with_values
 from pipeline.sweeps import params_text
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from pipeline import models
 from pipeline.data.datasets import Dataset
 from pipeline.errors import LockError
 from pipeline.outs.artifacts import Row
@@ -15,7 +14,8 @@ from pipeline.outs.runtime import start_tensorflow
 from pipeline.params import SGD, Adam, PipelineParams
 from pipeline.training import fit, objectives
 from pipeline.training.checkpoints import Checkpoint
-from pipeline.training.fast import lit_pixels, subpixel
+from pipeline.training.declaration import OnEpoch
+from stages import train_classifier, train_conv_ae, train_dense_ae
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -81,18 +81,17 @@ class Training:
                 self._fit([interrupt])
         return self
 
-    def _fit(self, on_epoch: Sequence[fit.OnEpoch] = ()) -> Result:
+    def _fit(self, on_epoch: Sequence[OnEpoch] = ()) -> Result:
         start_tensorflow(self.params.seed, self.params.runtime)
         objective = objectives.reconstruction()
         match self.model:
             case "classifier":
                 objective = objectives.classification(10)
-                model = models.classifier(self.params.section("train_classifier"), 28, 10)
-                model = lit_pixels.form(model)
+                model = train_classifier.build(self.params.section("train_classifier"), 28, 10)
             case "dense_ae":
-                model = models.dense_autoencoder(self.params.section("train_dense_ae"), 28)
+                model = train_dense_ae.build(self.params.section("train_dense_ae"), 28)
             case "conv_ae":
-                model = subpixel.fused(models.conv_autoencoder(self.params.section("train_conv_ae"), 28))
+                model = train_conv_ae.build(self.params.section("train_conv_ae"), 28)
         with Checkpoint(STAGE, self.params.runtime) as checkpoint:
             rows = fit.fit(
                 model,
@@ -153,7 +152,11 @@ def _changed(content: bytes) -> bytes:
 
 @pytest.mark.parametrize("damage", [_cut, _changed])
 def test_a_damaged_state_is_not_used(
-    params: PipelineParams, digits: Dataset, project: Path, capsys: pytest.CaptureFixture[str], damage: Any
+    params: PipelineParams,
+    digits: Dataset,
+    project: Path,
+    capsys: pytest.CaptureFixture[str],
+    damage: Any,
 ) -> None:
     training_ = Training(params, digits)
     whole = training_.run()
@@ -195,7 +198,7 @@ def test_other_packages_and_threads_do_not_find_the_state(
     checkpoint = Checkpoint(STAGE, params.runtime)
     threads = params.runtime.model_copy(update={"threads": 2})
     assert Checkpoint(STAGE, threads).path != checkpoint.path
-    monkeypatch.setattr("pipeline.environment.PACKAGES", ("numpy",))
+    monkeypatch.setattr("pipeline.outs.environment.PACKAGES", ("numpy",))
     assert Checkpoint(STAGE, params.runtime).path != checkpoint.path
 
 

@@ -4,11 +4,14 @@ import keras
 import numpy as np
 import pytest
 
-from pipeline import models
 from pipeline.data.datasets import Dataset, Images
+from pipeline.figures.plane import principal_plane
 from pipeline.params import PipelineParams
 from pipeline.training import evaluation
-from pipeline.training.evaluation import Floats
+from pipeline.training.declaration import Task
+from pipeline.training.predictions import Floats, parts, predictor
+from pipeline.training.probe import probe_accuracy
+from stages import train_classifier, train_conv_ae, train_dense_ae
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -98,7 +101,7 @@ def test_epochs_to_target_is_the_first_epoch_to_reach_it(
         {"epoch": index, "loss": 1, "accuracy": accuracy, "test_loss": 1, "test_accuracy": 1}
         for index, accuracy in enumerate((0.6, 0.8, 0.95, 0.7), start=1)
     ]
-    model = models.classifier(params.section("train_classifier"), 28, 10)
+    model = train_classifier.build(params.section("train_classifier"), 28, 10)
     assert evaluation.classifier_metrics(model, history, target)["epochs_to_target"] == epoch
 
 
@@ -107,12 +110,14 @@ def test_an_autoencoders_metrics_are_those_of_the_contract(
     params: PipelineParams, digits: Dataset, name: str, code_size: int
 ) -> None:
     model = (
-        models.dense_autoencoder(params.section("train_dense_ae"), 28)
+        train_dense_ae.build(params.section("train_dense_ae"), 28)
         if name == "dense"
-        else models.conv_autoencoder(params.section("train_conv_ae"), 28)
+        else train_conv_ae.build(params.section("train_conv_ae"), 28)
     )
     history = [{"epoch": 1, "loss": 0.7}, {"epoch": 2, "loss": 0.6}]
-    metrics = evaluation.autoencoder_metrics(model, history, digits, params.probe, params.seed)
+    metrics = evaluation.autoencoder_metrics(
+        model, history, Task(params.section("train_dense_ae"), params, digits), "code"
+    )
 
     assert list(metrics) == AUTOENCODER_METRICS
     assert metrics["train_loss"] == 0.6
@@ -124,25 +129,25 @@ def test_an_autoencoders_metrics_are_those_of_the_contract(
 
 
 def test_a_probe_tells_apart_what_the_codes_keep_apart(params: PipelineParams) -> None:
-    assert probe_accuracy(params, bright=255) > 0.99
+    assert accuracy_of_probe(params, bright=255) > 0.99
 
 
 def test_a_probe_is_at_chance_where_all_codes_are_alike(params: PipelineParams) -> None:
-    assert probe_accuracy(params, bright=0) == pytest.approx(1 / 4)
+    assert accuracy_of_probe(params, bright=0) == pytest.approx(1 / 4)
 
 
-def probe_accuracy(params: PipelineParams, bright: int) -> float:
+def accuracy_of_probe(params: PipelineParams, bright: int) -> float:
     """Of codes of four kinds of image, each with a quarter of its rows `bright`."""
     labels = np.tile(np.arange(4, dtype=np.uint8), 50)
     images = np.zeros((len(labels), 8, 8), np.uint8)
     for image, label in zip(images, labels, strict=True):
         image[2 * label : 2 * label + 2] = bright
     dataset = Dataset(images, labels, images, labels, np.arange(4))
-    model = models.dense_autoencoder(params.section("train_dense_ae"), 8)
-    encoder, _ = models.parts(model)
-    encode = evaluation.predictor(encoder)
+    model = train_dense_ae.build(params.section("train_dense_ae"), 8)
+    encoder, _ = parts(model, "code")
+    encode = predictor(encoder)
     codes = encode(dataset.test_images)
-    return evaluation.probe_accuracy(encode, codes, dataset, params.probe, params.seed)
+    return probe_accuracy(encode, codes, dataset, params.probe, params.seed)
 
 
 def exact_plane(codes: Floats) -> tuple[Floats, Floats]:
@@ -154,7 +159,7 @@ def exact_plane(codes: Floats) -> tuple[Floats, Floats]:
 
 def test_the_principal_plane_is_the_exact_one(digits: Dataset) -> None:
     codes = scaled(digits.train_images)
-    plane = evaluation.principal_plane(codes)
+    plane = principal_plane(codes)
     points, share = exact_plane(codes)
     np.testing.assert_allclose(np.abs(plane.points), points, atol=1e-3)
     np.testing.assert_allclose(plane.share, share, rtol=1e-4)
@@ -164,12 +169,12 @@ def test_the_principal_plane_shows_each_components_longest_side_as_positive(
     digits: Dataset,
 ) -> None:
     codes = scaled(digits.train_images)
-    for plane in (evaluation.principal_plane(codes), evaluation.principal_plane(-codes)):
+    for plane in (principal_plane(codes), principal_plane(-codes)):
         assert (plane.points.max(axis=0) == np.abs(plane.points).max(axis=0)).all()
 
 
 @pytest.mark.parametrize("codes", [np.ones((5, 1)), np.arange(5.0)[:, None], np.zeros((5, 4))])
 def test_codes_of_one_number_or_all_alike_still_have_a_plane(codes: Floats) -> None:
-    plane = evaluation.principal_plane(codes.astype(np.float32))
+    plane = principal_plane(codes.astype(np.float32))
     assert plane.points.shape == (5, 2)
     assert np.isfinite(plane.share).all()

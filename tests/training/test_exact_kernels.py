@@ -13,11 +13,13 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.eager import context
 
-from pipeline import models, params
+from pipeline import params
 from pipeline.data.datasets import Dataset
 from pipeline.params import PipelineParams
-from pipeline.training import evaluation, fit, objectives
-from pipeline.training.fast import lit_pixels, subpixel
+from pipeline.training import evaluation, fit, forms, objectives
+from pipeline.training.declaration import Task
+from pipeline.training.predictions import predictor
+from stages import train_classifier, train_conv_ae, train_dense_ae
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -58,13 +60,25 @@ def kernels() -> Iterator[set[str]]:
             found |= {node.op for inner in graph.library.function for node in inner.node_def}
 
 
-def fit(
+def as_written(model: keras.Model, _: params.Section | None = None) -> keras.Model:
+    """In place of the faster form."""
+    return model
+
+
+@pytest.fixture(params=["fast", "as written"])
+def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which form of a model is trained."""
+    if request.param == "as written":
+        monkeypatch.setattr(forms, "model", as_written)
+
+
+def train(
     model: keras.Model,
     digits: Dataset,
     objective: objectives.Objective,
     optimizer: params.Optimizer,
 ) -> None:
-    section = params.Training(epochs=1, batch_size=32, optimizer=optimizer)
+    section = params.TrainingParams(epochs=1, batch_size=32, optimizer=optimizer)
     fit.fit(
         model,
         (digits.train_images[:40], digits.train_labels[:40]),
@@ -76,43 +90,53 @@ def fit(
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda optimizer: str(optimizer.name))
-@pytest.mark.parametrize("kind", ["classifier", "lit classifier", "dense_ae", "conv_ae"])
+@pytest.mark.usefixtures("form")
+@pytest.mark.parametrize("stage", ["train_classifier", "train_dense_ae", "train_conv_ae"])
 def test_no_training_runs_an_approximate_kernel(
-    params: PipelineParams, digits: Dataset, kind: str, optimizer: params.Optimizer
+    params: PipelineParams,
+    digits: Dataset,
+    stage: str,
+    optimizer: params.Optimizer,
 ) -> None:
-    objective = objectives.reconstruction()
-    if kind == "dense_ae":
-        model = models.dense_autoencoder(params.section("train_dense_ae"), digits.side)
-    elif kind == "conv_ae":
-        model = subpixel.fused(models.conv_autoencoder(params.section("train_conv_ae"), digits.side))
-    else:
-        objective = objectives.classification(len(digits.classes))
-        model = models.classifier(params.section("train_classifier"), digits.side, len(digits.classes))
-        if kind == "lit classifier":
-            model = lit_pixels.form(model)
+    objective, section = objectives.reconstruction(), params.section(stage)
+    match stage:
+        case "train_dense_ae":
+            model = train_dense_ae.build(section, digits.side)
+        case "train_conv_ae":
+            model = train_conv_ae.build(section, digits.side)
+        case _:
+            objective = objectives.classification(len(digits.classes))
+            model = train_classifier.build(section, digits.side, len(digits.classes))
     with kernels() as found:
-        fit(model, digits, objective, optimizer)
+        train(model, digits, objective, optimizer)
     assert {"MatMul", "_FusedMatMul", "_MklMatMul", "_MklNativeMatMul"} & found
     assert not APPROXIMATE & found
 
 
-def test_no_measurement_runs_an_approximate_kernel(params: PipelineParams, digits: Dataset) -> None:
+def test_no_measurement_runs_an_approximate_kernel(
+    params: PipelineParams, digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
     probe = params.probe.model_copy(update={"epochs": 1})
-    model = models.conv_autoencoder(params.section("train_conv_ae"), digits.side)
+    model = train_conv_ae.build(params.section("train_conv_ae"), digits.side)
     history = [{"epoch": 1, "loss": 0.5}]
+    section = params.section("train_conv_ae")
+    task = Task(section, params.model_copy(update={"probe": probe}), digits)
     with kernels() as found:
-        evaluation.autoencoder_metrics(model, history, digits, probe, 0, form=subpixel.fused)
-        evaluation.autoencoder_metrics(model, history, digits, probe, 0)
+        evaluation.autoencoder_metrics(model, history, task, "code")
+        monkeypatch.setattr(forms, "model", as_written)
+        evaluation.autoencoder_metrics(model, history, task, "code")
     assert "Log" in found
     assert not APPROXIMATE & found
 
 
 def test_no_prediction_runs_an_approximate_kernel(params: PipelineParams, digits: Dataset) -> None:
-    classifier = models.classifier(params.section("train_classifier"), digits.side, len(digits.classes))
-    autoencoder = models.dense_autoencoder(params.section("train_dense_ae"), digits.side)
+    classifier = train_classifier.build(
+        params.section("train_classifier"), digits.side, len(digits.classes)
+    )
+    autoencoder = train_dense_ae.build(params.section("train_dense_ae"), digits.side)
     with kernels() as found:
         for model in (classifier, autoencoder):
-            evaluation.predictor(model)(digits.test_images)
+            predictor(model)(digits.test_images)
     assert not APPROXIMATE & found
 
 

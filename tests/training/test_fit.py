@@ -11,15 +11,14 @@ import numpy.typing as npt
 import pytest
 import tensorflow as tf
 
-from pipeline import models
-from pipeline.data import datasets
+from pipeline.data import datasets, examples
 from pipeline.data.datasets import Dataset, Images, Labels
 from pipeline.errors import TrainingError
 from pipeline.outs.artifacts import Row
 from pipeline.outs.runtime import start_tensorflow
-from pipeline.params import PipelineParams, Training
+from pipeline.params import PipelineParams, TrainingParams
 from pipeline.training import fit, objectives
-from pipeline.training.fast import lit_pixels, subpixel
+from stages import train_classifier, train_conv_ae, train_dense_ae
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -35,20 +34,22 @@ class Stage:
         start_tensorflow(params.seed, params.runtime)
         self.rows: list[Row] = []
         self.objective = objectives.reconstruction()
-        self.section: Training
+        self.section: TrainingParams
         match name:
             case "classifier":
                 self.section = params.section("train_classifier")
-                self.model = models.classifier(params.section("train_classifier"), 28, 10)
-                self.trained = lit_pixels.form(self.model)
+                self.model = train_classifier.build(params.section("train_classifier"), 28, 10)
+                self.trained = self.model
                 self.objective = objectives.classification(10)
             case "dense_ae":
                 self.section = params.section("train_dense_ae")
-                self.model = self.trained = models.dense_autoencoder(params.section("train_dense_ae"), 28)
+                self.model = self.trained = train_dense_ae.build(
+                    params.section("train_dense_ae"), 28
+                )
             case "conv_ae":
                 self.section = params.section("train_conv_ae")
-                self.model = models.conv_autoencoder(params.section("train_conv_ae"), 28)
-                self.trained = subpixel.fused(self.model)
+                self.model = train_conv_ae.build(params.section("train_conv_ae"), 28)
+                self.trained = self.model
 
     def fit(self, dataset: Dataset, seed: int = SEED, **settings: Any) -> "Stage":
         """Train on `dataset`; `settings` are put over those of params.yaml."""
@@ -154,7 +155,7 @@ def test_the_chunks_in_which_images_reach_the_graph_change_nothing(
     finished: Callable[[str], Stage],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(feeding, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(examples, "CHUNK_BYTES", 1)
     chunked = Stage("classifier", params).fit(digits)
     assert chunked.rows == finished("classifier").rows
     assert chunked.weights() == finished("classifier").weights()
@@ -211,7 +212,9 @@ def test_a_batch_that_is_not_full_is_trained_on(params: PipelineParams, digits: 
     assert stage.weights() != before
 
 
-def test_a_training_that_diverges_ends_with_what_may_help(params: PipelineParams, digits: Dataset) -> None:
+def test_a_training_that_diverges_ends_with_what_may_help(
+    params: PipelineParams, digits: Dataset
+) -> None:
     stage = Stage("classifier", params)
     steep = stage.section.optimizer.model_copy(update={"learning_rate": 1e30})
     with pytest.raises(TrainingError, match=r"epoch 1: .*nan.*smaller optimizer\.learning_rate"):

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from pipeline.training import objectives
+from pipeline.training.fast import losses as fast_losses
 from pipeline.training.objectives import Measure
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
@@ -41,7 +42,7 @@ def test_binary_crossentropy_and_its_gradient_are_those_of_keras(shape: tuple[in
         return tf.reshape(tf.sigmoid(logits), shape)
 
     ours, our_gradient, operations = in_graph(
-        objectives.binary_crossentropy, activation, logits, targets
+        fast_losses.binary_crossentropy, activation, logits, targets
     )
     theirs, their_gradient, _ = in_graph(
         keras.losses.binary_crossentropy, activation, logits, targets
@@ -55,7 +56,7 @@ def test_categorical_crossentropy_and_its_gradient_are_those_of_keras() -> None:
     logits = tf.reshape(tf.linspace(-9.0, 9.0, 35), (5, 7))
     targets = np.eye(7, dtype=np.float32)[[0, 3, 6, 6, 1]]
     ours, our_gradient, operations = in_graph(
-        objectives.categorical_crossentropy, tf.nn.softmax, logits, targets
+        fast_losses.categorical_crossentropy, tf.nn.softmax, logits, targets
     )
     theirs, their_gradient, _ = in_graph(
         keras.losses.categorical_crossentropy, tf.nn.softmax, logits, targets
@@ -67,7 +68,7 @@ def test_categorical_crossentropy_and_its_gradient_are_those_of_keras() -> None:
 
 def test_the_loss_of_undecided_probabilities_is_the_logarithm_of_two() -> None:
     losses, _, _ = in_graph(
-        objectives.binary_crossentropy,
+        fast_losses.binary_crossentropy,
         tf.sigmoid,
         tf.zeros((3, 784)),
         np.ones((3, 784), np.float32),
@@ -79,7 +80,7 @@ def test_the_loss_of_undecided_probabilities_is_the_logarithm_of_two() -> None:
 def test_a_certain_mistake_has_a_finite_loss_and_a_gradient(logit: float) -> None:
     wrong = np.array([logit < 0], np.float32)
     loss, gradient, _ = in_graph(
-        objectives.binary_crossentropy, tf.sigmoid, tf.constant([logit]), wrong
+        fast_losses.binary_crossentropy, tf.sigmoid, tf.constant([logit]), wrong
     )
     assert loss.numpy() == [200]
     assert gradient.numpy() == [np.sign(logit)]
@@ -87,7 +88,7 @@ def test_a_certain_mistake_has_a_finite_loss_and_a_gradient(logit: float) -> Non
 
 def test_a_certain_mistake_of_class_has_a_finite_loss_and_a_gradient() -> None:
     loss, gradient, _ = in_graph(
-        objectives.categorical_crossentropy,
+        fast_losses.categorical_crossentropy,
         tf.nn.softmax,
         tf.constant([[200.0, 0.0]]),
         np.array([[0, 1]], np.float32),

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from pipeline.params import SGD, Adadelta, Adam, Section
 from pipeline.training import optimizers
+from pipeline.training.fast import sgd
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -43,15 +44,15 @@ def test_a_plain_step_of_sgd_is_that_of_keras(sparse: bool) -> None:
         variable = keras.Variable(start)
         optimizer.build([variable])
         with tf.GradientTape() as tape:
-            used = optimizers.rows(variable.value, rows) if sparse else variable.value[1::2]
+            used = sgd.rows(variable.value, rows) if sparse else variable.value[1::2]
             loss = optimizer.scale_loss(tf.reduce_sum(tf.square(used) * coefficients))
         gradients = tape.gradient(loss, [variable.value])
-        assert isinstance(gradients[0], optimizers.RowsGradient) == sparse
+        assert isinstance(gradients[0], sgd.RowsGradient) == sparse
         optimizer.apply(gradients, [variable])
         return np.asarray(variable)
 
     plain = keras.optimizers.SGD(learning_rate=0.25)
-    assert optimizers.is_plain(settings)
+    assert sgd.is_plain(settings)
     expected = after(plain)
     np.testing.assert_allclose(after(optimizers.build(settings)), expected, rtol=1e-6)
     assert not np.array_equal(expected, start)

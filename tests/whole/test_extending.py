@@ -88,6 +88,7 @@ def test_it_has_a_run_with_its_model_params_and_metrics(extended: Repository) ->
     assert run.info.status == "FINISHED"
     assert run.data.params["noise"] == "0.3"
     assert {"test_bce", "probe_accuracy", "loss", "test_loss"} <= set(run.data.metrics)
+    assert run.outputs
     assert run.outputs.model_outputs
 
 

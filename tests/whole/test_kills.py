@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.outs import dvc_lock, paths
-from tests.whole.conftest import Repository, copied, make_repository, with_epochs
+from tests.whole.conftest import STAGES, TRAININGS, Repository, copied, make_repository, with_epochs
 
 pytestmark = pytest.mark.exhaustive
 
@@ -96,7 +96,7 @@ def test_kills_at_random_instants_change_no_byte(
     for number in range(KILLS[stage]):
         process = start(repository, stage)
         # Every other kill can't fall into the start, which is as long as a small training.
-        if stage in paths.TRAININGS and number % 2:
+        if stage in TRAININGS and number % 2:
             wait_for_a_state(repository, stage, process)
             time.sleep(instants.uniform(0, duration / 3))
         else:
@@ -112,7 +112,7 @@ def test_kills_at_random_instants_change_no_byte(
     assert repository.run("git", "status", "--porcelain") == long_running.run(
         "git", "status", "--porcelain"
     )
-    assert continued or stage not in paths.TRAININGS
+    assert continued or stage not in TRAININGS
     assert not list(repository.path.glob(".checkpoints/*"))
     assert not list(repository.path.glob("data/**/.*.partial"))
 
@@ -141,13 +141,13 @@ def test_make_repro_killed_with_all_that_it_started_goes_on_to_the_same_bytes(
     assert list(killed.path.glob(".checkpoints/train_conv_ae/*.npz"))
     killed.python(*command, PIPELINE_TRACKING="off")
 
-    for stage in paths.STAGES:
+    for stage in STAGES:
         outs = dvc_lock.locked(stage, whole.path).outs
         assert dvc_lock.hashes(outs, killed.path) == outs
     assert not list(killed.path.glob(".checkpoints/*"))
 
 
-@pytest.mark.parametrize("stage", paths.TRAININGS)
+@pytest.mark.parametrize("stage", TRAININGS)
 def test_a_kill_in_the_midst_of_a_write_leaves_no_half_written_file(
     repository: Repository, tmp_path: Path, stage: str
 ) -> None:

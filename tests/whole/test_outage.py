@@ -18,8 +18,8 @@ import mlflow
 import psutil
 import pytest
 
-from pipeline.outs import dvc_lock, paths
-from tests.whole.conftest import Repository, Server, copied, free_port, until, with_epochs
+from pipeline.outs import dvc_lock
+from tests.whole.conftest import STAGES, Repository, Server, copied, free_port, until, with_epochs
 from tests.whole.tracked import (
     TRACKED,
     assert_complete,
@@ -325,7 +325,7 @@ def test_a_store_that_refuses_connections_changes_no_out_and_track_makes_its_run
     repository: Repository, server: Server, tmp_path: Path
 ) -> None:
     clone = copied(repository, tmp_path / "clone")
-    forget(clone, *paths.STAGES)
+    forget(clone, *STAGES)
     server.kill()
     printed = clone.python("-m", "pipeline", "repro", MLFLOW_TRACKING_URI=server.uri)
     assert_warned(printed, *TRACKED)
@@ -392,11 +392,11 @@ def test_two_clones_that_train_at_once_share_one_run_a_stage(
     uri = server.uri if kind == "a server" else f"sqlite:///{tmp_path / 'store/mlflow.db'}"
     clones = [copied(repository, tmp_path / name) for name in ("one", "other")]
     for clone in clones:
-        forget(clone, *paths.STAGES)
+        forget(clone, *STAGES)
     for clone, printed in zip(clones, at_once("repro", clones, uri), strict=True):
         assert "warning" not in printed
         assert "database is locked" not in printed
-        assert_same_outs(clone, *paths.STAGES)
+        assert_same_outs(clone, *STAGES)
     client = mlflow.MlflowClient(uri)
     assert_complete(client, clones[0], *TRACKED, folder=tmp_path)
     assert track(clones[1], uri).count("tracked") == 4

@@ -15,8 +15,8 @@ from PIL import Image
 
 from pipeline.data import datasets
 from pipeline.data.files import readers
-from pipeline.outs import dvc_lock, paths
-from tests.whole.conftest import ROOT, Repository, copied, make_repository
+from pipeline.outs import dvc_lock
+from tests.whole.conftest import ROOT, STAGES, Repository, copied, make_repository
 
 pytestmark = pytest.mark.slow
 
@@ -211,9 +211,9 @@ def test_a_dvc_lock_cut_short_before_it_was_ever_committed_costs_no_training(
     cut.run("git", "rm", "--quiet", "--cached", "dvc.lock")
     (cut.path / "dvc.lock").write_bytes(b"")
     printed = cut.python("-m", "pipeline", "repro")
-    assert printed.count("is cached - skipping run") == len(paths.STAGES)
+    assert printed.count("is cached - skipping run") == len(STAGES)
     assert "Running stage" not in printed
-    for stage in paths.STAGES:
+    for stage in STAGES:
         assert dvc_lock.locked(stage, cut.path) == dvc_lock.locked(stage, repository.path)
 
 

@@ -15,8 +15,16 @@ from pathlib import Path
 import pytest
 
 from pipeline.data.files import readers
-from pipeline.outs import dvc_lock, paths
-from tests.whole.conftest import KINDS, SMALL_PARAMS, Repository, copied, with_epochs
+from pipeline.outs import dvc_lock
+from tests.whole.conftest import (
+    KINDS,
+    SMALL_PARAMS,
+    STAGES,
+    TRAININGS,
+    Repository,
+    copied,
+    with_epochs,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -73,15 +81,13 @@ def rebuild(
 
     run("prepare")
     with ThreadPoolExecutor(CORES) as pool:
-        list(pool.map(run, stages or reversed(paths.TRAININGS)))  # the longest first
+        list(pool.map(run, stages or reversed(TRAININGS)))  # the longest first
     if not stages:
         run("visualize")
     return folder
 
 
-def assert_same(
-    repository: Repository, rebuilt: Path, stages: Sequence[str] = paths.STAGES
-) -> None:
+def assert_same(repository: Repository, rebuilt: Path, stages: Sequence[str] = STAGES) -> None:
     for stage in stages:
         outs = dvc_lock.locked(stage, repository.path).outs
         assert dvc_lock.hashes(outs, rebuilt) == outs
@@ -148,7 +154,7 @@ def test_another_cpu_changes_nothing_with_any_optimizer(tiny: Repository, tmp_pa
     for section, optimizer in OTHER_OPTIMIZERS.items():
         pattern = rf"(?ms)(^{section}:.*?optimizer: ){{.*?}}"
         native.edit_params(partial(re.sub, pattern, rf"\g<1>{optimizer}", count=1))
-    stages = [stage for stage in OTHER_OPTIMIZERS if stage in paths.TRAININGS]
+    stages = [stage for stage in OTHER_OPTIMIZERS if stage in TRAININGS]
     remade(native, *stages)
     emulated = rebuild(native, tmp_path / "emulated", "qemu-x86_64", "-cpu", "EPYC", stages=stages)
     assert_same(native, emulated, stages)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.outs import dvc_lock, paths
+from pipeline.outs import dvc_lock
 from tests.whole import daemons
-from tests.whole.conftest import Repository, copied
+from tests.whole.conftest import STAGES, TRAININGS, Repository, copied
 
 pytestmark = pytest.mark.exhaustive
 
@@ -65,7 +65,7 @@ def assert_has_results(second: Repository) -> None:
     """Nothing is left to do, and the bytes are those that dvc.lock names."""
     printed = second.python("-m", "pipeline", "repro")
     assert printed.startswith("Everything is up to date.")
-    for stage in paths.STAGES:
+    for stage in STAGES:
         outs = dvc_lock.locked(stage, second.path).outs
         assert dvc_lock.hashes(outs, second.path) == outs
 
@@ -74,7 +74,7 @@ def assert_makes_its_runs(second: Repository) -> None:
     """The tracking store, empty so far, gets a run for each result."""
     assert second.python("-m", "pipeline", "track").count("run made") == 4
     names = {run.info.run_name for run in second.runs() if run.info.status == "FINISHED"}
-    assert names == {*paths.TRAININGS, "visualize"}
+    assert names == {*TRAININGS, "visualize"}
 
 
 def test_a_clone_that_pulls_has_every_result_and_makes_its_runs_without_training(

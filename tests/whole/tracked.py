@@ -10,9 +10,9 @@ import pytest
 from mlflow.entities import Run
 
 from pipeline.outs import artifacts, dvc_lock, paths
-from tests.whole.conftest import Repository
+from tests.whole.conftest import TRAININGS, Repository
 
-TRACKED = (*paths.TRAININGS, "visualize")
+TRACKED = (*TRAININGS, "visualize")
 
 
 def forget(repository: Repository, *stages: str) -> None:
@@ -53,7 +53,7 @@ def assert_complete(
             assert run.data.tags[f"dvc.dep.{path}"] == md5
         for path, md5 in state.outs.items():
             assert run.data.tags[f"dvc.out.{path}"] == md5
-        if stage in paths.TRAININGS:
+        if stage in TRAININGS:
             _assert_training_complete(client, repository, stage, run, folder)
         else:
             figures = {path.name for path in (repository.path / paths.FIGURES).iterdir()}

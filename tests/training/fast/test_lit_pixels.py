@@ -5,19 +5,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline import models
 from pipeline.data.datasets import Dataset, Images
-from pipeline.params import PipelineParams
-from pipeline.training import optimizers
-from pipeline.training.fast import lit_pixels
+from pipeline.params import SGD, PipelineParams
+from pipeline.training import fast
+from stages import train_classifier
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
+
+PLAIN = SGD(name="sgd", learning_rate=0.01, momentum=0.0, nesterov=False)
 
 
 @pytest.fixture
 def model(params: PipelineParams) -> keras.Model:
     """A classifier with biases, too, that are not zero."""
-    model = models.classifier(params.section("train_classifier"), 28, 10)
+    model = train_classifier.build(params.section("train_classifier"), 28, 10)
     for variable in model.weights:
         variable.assign_add(keras.random.normal(variable.shape, stddev=0.1))
     return model
@@ -41,7 +42,7 @@ every_batch = pytest.mark.parametrize("lit", ["some", "one", "all", "none"])
 @every_batch
 def test_the_form_is_the_same_function(model: keras.Model, digits: Dataset, lit: str) -> None:
     images = batches(digits)[lit]
-    np.testing.assert_allclose(lit_pixels.form(model)(images), model(images), atol=1e-6, rtol=0)
+    np.testing.assert_allclose(fast.model(model, PLAIN)(images), model(images), atol=1e-6, rtol=0)
 
 
 @every_batch
@@ -54,7 +55,7 @@ def test_the_form_has_the_same_gradients(model: keras.Model, digits: Dataset, li
         computed = tape.gradient(error, [weight.value for weight in model.trainable_weights])
         return [tf.convert_to_tensor(gradient) for gradient in computed]
 
-    for form, plain in zip(gradients(lit_pixels.form(model)), gradients(model), strict=True):
+    for form, plain in zip(gradients(fast.model(model, PLAIN)), gradients(model), strict=True):
         np.testing.assert_allclose(form, plain, atol=1e-6, rtol=0)
 
 
@@ -64,7 +65,7 @@ def test_the_gradient_of_the_weights_has_rows_for_lit_pixels_alone(
     images = digits.train_images[:32]
     kernel = model.get_layer("hidden").kernel.value
     with tf.GradientTape() as tape:
-        error = tf.reduce_sum(tf.square(lit_pixels.form(model)(images)))
+        error = tf.reduce_sum(tf.square(fast.model(model, PLAIN)(images)))
     gradient = tape.gradient(error, kernel)
     lit = np.flatnonzero(images.reshape(32, -1).any(axis=0))
     np.testing.assert_array_equal(gradient.indices, lit)
@@ -74,8 +75,8 @@ def test_the_gradient_of_the_weights_has_rows_for_lit_pixels_alone(
 def test_a_step_of_training_reads_and_writes_rows_of_the_weights_once(
     model: keras.Model, params: PipelineParams
 ) -> None:
-    form = lit_pixels.form(model)
-    optimizer = optimizers.build(params.section("train_classifier").optimizer)
+    form = fast.model(model, PLAIN)
+    optimizer = fast.optimizer(params.section("train_classifier").optimizer)
     optimizer.build(form.trainable_variables)
 
     @tf.function

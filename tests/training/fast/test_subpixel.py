@@ -6,10 +6,10 @@ import numpy.typing as npt
 import pytest
 import tensorflow as tf
 
-from pipeline import models
 from pipeline.data.datasets import Dataset
 from pipeline.params import PipelineParams
-from pipeline.training.fast import subpixel
+from pipeline.training import fast
+from stages import train_conv_ae
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -24,7 +24,7 @@ def images(digits: Dataset) -> npt.NDArray[np.uint8]:
 
 def autoencoder(params: PipelineParams, **settings: int) -> keras.Model:
     """A convolutional autoencoder with biases, too, that are not zero."""
-    model = models.conv_autoencoder(params.section("train_conv_ae").model_copy(update=settings), SIDE)
+    model = train_conv_ae.build(params.section("train_conv_ae").model_copy(update=settings), SIDE)
     for variable in model.weights:
         variable.assign_add(keras.random.normal(variable.shape, stddev=0.1))
     return model
@@ -36,7 +36,7 @@ def test_the_fused_model_is_the_same_function(
     params: PipelineParams, images: npt.NDArray[np.uint8], kernel_size: int, filters: int
 ) -> None:
     model = autoencoder(params, kernel_size=kernel_size, filters=filters)
-    np.testing.assert_allclose(subpixel.fused(model)(images), model(images), atol=1e-6, rtol=0)
+    np.testing.assert_allclose(fast.model(model)(images), model(images), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("kernel_size", [2, 3])
@@ -51,7 +51,7 @@ def test_the_fused_model_has_the_same_gradients(
         computed: list[tf.Tensor] = tape.gradient(error, model.trainable_weights)
         return computed
 
-    for fused, plain in zip(gradients(subpixel.fused(model)), gradients(model), strict=True):
+    for fused, plain in zip(gradients(fast.model(model)), gradients(model), strict=True):
         assert np.abs(plain).max() > 1e-4
         np.testing.assert_allclose(fused, plain, atol=1e-5, rtol=0)
 
@@ -61,7 +61,7 @@ def test_training_the_fused_model_trains_the_model(
 ) -> None:
     model = autoencoder(params)
     before = [variable.numpy() for variable in model.weights]
-    fused = subpixel.fused(model)
+    fused = fast.model(model)
     fused.compile(optimizer="adam", loss="binary_crossentropy")
     fused.train_on_batch(images, images / 255)
 
