@@ -40,8 +40,8 @@ def declared(attribute: str, stages: list[str] | None = None) -> dict[str, Any]:
     return found
 
 
-def document(path: Path) -> dict[str, Any]:
-    """The content of a file of DVC's.
+def document(path: Path, remedy: str = "it is in the repository's root") -> dict[str, Any]:
+    """The content of a file of DVC's; `remedy` is for when there is none.
 
     Raises:
         LockError: it is missing, no YAML, or something else.
@@ -49,7 +49,7 @@ def document(path: Path) -> dict[str, Any]:
     try:
         content = YAML(typ="safe").load(path)
     except FileNotFoundError:
-        raise LockError(f"{path}: not found; expected it in the repository's root") from None
+        raise LockError(f"{path}: not found; {remedy}") from None
     except YAMLError as error:
         raise LockError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):

@@ -18,6 +18,7 @@ from pipeline.outs import paths
 
 Hashes = dict[str, str]
 
+MAKES_LOCK = "`make repro` writes it"
 CONFLICT = b"\n<<<<<<< "  # what git begins a part with that two branches have changed
 
 
@@ -53,7 +54,7 @@ def names(root: Path = Path()) -> list[str]:
         LockError: dvc.lock is missing, or lacks a stage.
     """
     with _no_writer(root):
-        recorded = stage_files.document(root / paths.LOCK).get("stages", {})
+        recorded = stage_files.document(root / paths.LOCK, MAKES_LOCK).get("stages", {})
     asked = stage_files.names(root)
     # Of a stage that dvc.yaml makes several of, each is called after it: train@1.
     found = [name for name in recorded if name.split("@")[0] in asked]
@@ -92,7 +93,7 @@ def locked(stage: str, root: Path = Path()) -> StageState:
     """
     path = root / paths.LOCK
     with _no_writer(root):
-        entry = stage_files.document(path).get("stages", {}).get(stage)
+        entry = stage_files.document(path, MAKES_LOCK).get("stages", {}).get(stage)
     if entry is None:
         raise LockError(f"{path}: found no stage '{stage}', expected one; `make repro` runs it")
     return StageState(

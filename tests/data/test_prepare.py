@@ -62,6 +62,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     text = (ROOT / "params.yaml").read_text()
     text = text.replace("data/raw/mnist_test.pkl", "images").replace("data/raw/mnist.pkl", "images")
     (repository.path / "params.yaml").write_text(text)
+    shutil.copy(ROOT / "dvc.yaml", repository.path)
     repository.write(_pickled())
     done = repository.prepare()
     assert (done.returncode, done.stderr) == (0, "")

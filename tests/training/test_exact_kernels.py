@@ -109,7 +109,7 @@ def test_no_training_runs_an_approximate_kernel(
             model = train_classifier.build(section, digits.side, len(digits.classes))
     with kernels() as found:
         train(model, digits, objective, optimizer)
-    assert {"MatMul", "_FusedMatMul", "_MklMatMul", "_MklNativeMatMul"} & found
+    assert any("MatMul" in name or "Conv2D" in name for name in found)
     assert not APPROXIMATE & found
 
 
