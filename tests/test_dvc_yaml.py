@@ -4,7 +4,7 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 
 from pipeline import stage_files
 from pipeline.outs import paths
+from pipeline.params import PipelineParams
 from pipeline.training.declaration import trainings
 
 ROOT = Path(__file__).parents[1]
@@ -23,6 +24,7 @@ NO_OUT = (
     *("pipeline/tracking/", "pipeline/progress.py", "pipeline/errors.py"),
     *("pipeline/processes.py", "pipeline/forkserver/"),
 )
+MAIN, EVALUATION = "stages/__main__.py", "pipeline/training/evaluation.py"
 
 every_stage = pytest.mark.parametrize("stage", STAGES)
 
@@ -37,7 +39,17 @@ def _imported(file: str, unused: Collection[str] = ()) -> Iterator[str]:
 
     Its functions that are in `unused` are left out.
     """
-    for node in _running(_tree(file), unused):
+    return _names(file, _running(_tree(file), unused))
+
+
+def _mentioned(file: str) -> Iterator[str]:
+    """Likewise, with what is imported for a type checker alone."""
+    return _names(file, ast.walk(_tree(file)))
+
+
+def _names(file: str, nodes: Iterable[ast.AST]) -> Iterator[str]:
+    """What `nodes` of `file` import, packages included."""
+    for node in nodes:
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -53,9 +65,10 @@ def _imported(file: str, unused: Collection[str] = ()) -> Iterator[str]:
 def _running(tree: ast.AST, unused: Collection[str] = ()) -> Iterator[ast.AST]:
     """The nodes of `tree`, less what only a type checker looks at and functions in `unused`."""
     for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            continue
         if isinstance(node, ast.FunctionDef) and node.name in unused:
+            continue
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            yield from _running(ast.Module(node.orelse, []), unused)
             continue
         yield node
         yield from _running(node, unused)
@@ -74,15 +87,27 @@ def _holds_only_a_docstring(file: str) -> bool:
 
 
 def _reached(stage: str) -> set[str]:
-    """The files that take part in `stage`: from its script on, import by import."""
+    """The files that take part in `stage`: from its script on, import by import.
+
+    A stage that calls `trainings` takes what their stage files declare, which nothing imports.
+    """
     reached: set[str] = set()
-    unused = () if stage in trainings(ROOT) else ("_train",)  # of stages/__main__.py
-    found = {"stages/__main__.py", f"stages/{stage}.py"}
+    unused = {} if stage in trainings(ROOT) else {MAIN: ("_train",)}
+    found = {MAIN, f"stages/{stage}.py"}
+    if "trainings" in _called(_tree(f"stages/{stage}.py")):
+        found |= {f"stages/{name}.py" for name in trainings(ROOT)}
     while found:
         reached |= found
-        files = {_module_file(name) for file in found for name in _imported(file, unused)}
+        names = {name for file in found for name in _imported(file, unused.get(file, ()))}
+        files = {_module_file(name) for name in names}
         found = {file for file in files if file and not file.startswith(NO_OUT)} - reached
     return {file for file in reached if not _holds_only_a_docstring(file)}
+
+
+def _called(tree: ast.AST) -> set[str]:
+    """The names of the functions that are called below `tree`, those of modules too."""
+    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return {call.attr if isinstance(call, ast.Attribute) else ast.unparse(call) for call in calls}
 
 
 def _covers(dep: str, file: str) -> bool:
@@ -95,7 +120,8 @@ def missing_deps(stage: str, deps: Collection[str]) -> set[str]:
 
 
 def _code_deps(stage: str) -> set[str]:
-    return {dep for dep in STAGES[stage]["deps"] if dep.startswith(("pipeline/", "stages/"))}
+    folders = ("pipeline", "stages")
+    return {dep for dep in STAGES[stage]["deps"] if any(_covers(each, dep) for each in folders)}
 
 
 @every_stage
@@ -125,47 +151,63 @@ def test_every_stage_has_its_script_and_every_script_its_stage() -> None:
         assert entry["cmd"] == f"python3 -m stages {stage}"
 
 
-def _functions_called(stage: str) -> set[str]:
-    """The names that the stage's file calls, attributes too."""
-    calls = [
-        node.func for node in ast.walk(_tree(f"stages/{stage}.py")) if isinstance(node, ast.Call)
-    ]
-    return {call.attr if isinstance(call, ast.Attribute) else ast.unparse(call) for call in calls}
+def _functions(file: str) -> dict[str, ast.FunctionDef]:
+    """Those at the top of `file`, by name."""
+    return {node.name: node for node in _tree(file).body if isinstance(node, ast.FunctionDef)}
+
+
+def _measuring(stage: str) -> list[ast.FunctionDef]:
+    """The functions of pipeline/training/evaluation.py that the stage's file comes to call."""
+    functions = _functions(EVALUATION)
+    reached: set[str] = set()
+    found = _called(_tree(f"stages/{stage}.py")) & {*functions}
+    while found:
+        reached |= found
+        found = {name for each in found for name in _called(functions[each])} & {*functions}
+        found -= reached
+    return [functions[name] for name in reached]
 
 
 def _reads(tree: ast.AST) -> set[str]:
-    """What of the shared params is read below `tree`: `params.seed`, `self.params.runtime`."""
-    chains = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    found = {
-        re.fullmatch(r"(?:self\.|task\.)?params\.(seed|runtime|probe)(?:\..*)?", chain)
-        for chain in chains
-    }
-    return {match[1] for match in found if match}
+    """The sections of params.yaml read below `tree`: in `params.seed`, `self.params.runtime`."""
+    chains = [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    found = [re.fullmatch(r"(?:(?:self|task)\.)?params\.(\w+)", chain) for chain in chains]
+    return {match[1] for match in found if match} & {*PipelineParams.model_fields, *STAGES}
+
+
+def _reads_of_others(stage: str) -> set[str]:
+    """The params of other stages that its file reads, in `getattr(params.section(...), "name")`."""
+    calls = [node for node in ast.walk(_tree(f"stages/{stage}.py")) if isinstance(node, ast.Call)]
+    found = [
+        re.fullmatch(r"getattr\(params\.section\(\w+\), '(\w+)'.*\)", ast.unparse(call))
+        for call in calls
+    ]
+    names = {match[1] for match in found if match}
+    sections = stage_files.declared("Params", [*trainings(ROOT)])
+    return {f"{other}.{name}" for other in sections for name in names & {*_fields(other)}}
+
+
+def _fields(stage: str) -> Collection[str]:
+    """The keys of its section of params.yaml."""
+    return stage_files.declared("Params", [stage])[stage].model_fields.keys()
 
 
 def _params_read(stage: str) -> set[str]:
-    """What the stage reads of params.yaml; what the file of a training calls is followed."""
-    read = _reads(_tree(f"stages/{stage}.py"))
-    declared = {
-        node.id for node in ast.walk(_tree(f"stages/{stage}.py")) if isinstance(node, ast.Name)
-    }
-    if "Params" in declared:
-        read.add(stage)
-    if "TRAINING" in declared:
-        read |= _reads(_tree("stages/__main__.py")) | _reads(
-            _tree("pipeline/training/declaration.py")
-        )
-        called = _functions_called(stage)
-        for node in _tree("pipeline/training/evaluation.py").body:
-            if isinstance(node, ast.FunctionDef) and node.name in called:
-                read |= _reads(node)
-    elif "target_accuracy" in ast.unparse(_tree(f"stages/{stage}.py")):
-        read |= {
-            f"{name}.target_accuracy"
-            for name, training in trainings(ROOT).items()
-            if "target_accuracy" in stage_files.declared("Params", [name])[name].model_fields
-        }
-    return read
+    """What `stage` reads of params.yaml: its own section, and what the code that it runs names.
+
+    That stages/__main__.py pins the runtime, before every stage, does not count.
+    """
+    trains = stage in trainings(ROOT)
+    code: list[ast.AST] = [
+        _tree(file)
+        for file in _reached(stage) - {MAIN, EVALUATION}
+        if trains or not file.startswith("pipeline/training/")
+    ]
+    code += _measuring(stage)
+    if trains:
+        code.append(_functions(MAIN)["_train"])
+    own = {*stage_files.declared("Params", [stage])}
+    return own | {name for tree in code for name in _reads(tree)} | _reads_of_others(stage)
 
 
 @every_stage
@@ -188,13 +230,13 @@ def _pipeline_files() -> list[str]:
 
 
 def test_only_tracking_imports_mlflow() -> None:
-    importing = {file for file in _pipeline_files() if "mlflow" in _imported(file)}
+    importing = {file for file in _pipeline_files() if "mlflow" in _mentioned(file)}
     assert importing
     assert {file for file in importing if not file.startswith("pipeline/tracking/")} == set()
 
 
 def test_only_sweeps_import_ray() -> None:
-    importing = {file for file in _pipeline_files() if {"ray", "optuna"} & set(_imported(file))}
+    importing = {file for file in _pipeline_files() if {"ray", "optuna"} & {*_mentioned(file)}}
     assert importing
     assert {file for file in importing if not file.startswith("pipeline/sweeps/")} == set()
 
@@ -203,7 +245,7 @@ def test_imports_point_from_stages_to_pipeline_and_to_no_command_line() -> None:
     importers = {
         (file, name)
         for file in _pipeline_files()
-        for name in _imported(file)
+        for name in _mentioned(file)
         if name in {"stages", "tests", "pipeline.__main__"}
     }
     assert importers == {("pipeline/sweeps/cluster.py", "stages")}  # to send them to a cluster
@@ -228,15 +270,30 @@ def _room(file: str) -> str:
     return "/".join(file.split("/")[:2])
 
 
+def _covered(stage: str, start: str | tuple[str, ...]) -> set[str]:
+    """The files of the pipeline that a dep of `stage` covers, of those that begin with `start`."""
+    files = [file for file in _pipeline_files() if file.startswith(start)]
+    assert files
+    return {file for file in files for dep in STAGES[stage]["deps"] if _covers(dep, file)}
+
+
 @every_stage
 def test_no_stage_depends_on_what_can_change_no_out(stage: str) -> None:
-    for dep in STAGES[stage]["deps"]:
-        assert not dep.startswith(NO_OUT)
+    assert all((ROOT / path).exists() for path in NO_OUT)
+    assert _covered(stage, NO_OUT) == set()
 
 
 @pytest.mark.parametrize("stage", trainings(ROOT))
 def test_reading_image_files_is_no_dep_of_a_training(stage: str) -> None:
-    assert not any(dep.startswith("pipeline/data/files") for dep in STAGES[stage]["deps"])
+    assert _covered(stage, "pipeline/data/files/") == set()
+
+
+@pytest.mark.parametrize(
+    "classifier", [name for name, one in trainings(ROOT).items() if one.output == "classes"]
+)
+def test_visualize_draws_the_target_of_each_classifier_that_has_one(classifier: str) -> None:
+    declares = f"{classifier}.target_accuracy" in STAGES["visualize"]["params"]
+    assert declares == ("target_accuracy" in _fields(classifier))
 
 
 @pytest.mark.parametrize("stage", trainings(ROOT))
@@ -245,9 +302,10 @@ def test_a_training_writes_the_files_that_others_read(stage: str) -> None:
     assert {*_outs(STAGES[stage])} == {str(path(stage)) for path in files}
 
 
-def test_trainings_are_told_apart_by_their_titles() -> None:
-    titles = [training.title for training in trainings(ROOT).values()]
-    assert len(titles) == len({*titles})
+def test_trainings_are_told_apart_by_title_and_those_of_a_kind_by_label() -> None:
+    declared = trainings(ROOT).values()
+    assert len({training.title for training in declared}) == len(declared)
+    assert len({(training.output, training.label) for training in declared}) == len(declared)
 
 
 def test_dvc_yaml_is_short_enough_to_read() -> None:
@@ -255,8 +313,9 @@ def test_dvc_yaml_is_short_enough_to_read() -> None:
 
 
 def test_prepare_and_the_command_line_import_nothing_heavy() -> None:
-    modules = "stages.__main__, pipeline.data.files.preparation, pipeline.__main__"
-    code = f"import sys, {modules}; print(*sys.modules)"
+    modules = ["stages.__main__", "pipeline.data.files.preparation", "pipeline.__main__"]
+    modules += [f"stages.{stage}" for stage in STAGES]  # a command may ask what they declare
+    code = f"import sys, {', '.join(modules)}; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -267,10 +267,9 @@ OWN = {"layers": 3} | {key: DOCUMENT["probe"][key] for key in ("epochs", "batch_
 # Whether params.yaml is right, and what is imported of what takes seconds.
 CHECK = """
 import sys
-from pathlib import Path
 from pipeline import errors, params
 with errors.reported():
-    params.load_params(Path("params.yaml"))
+    params.load_params(params.PARAMS)
 slow = ("keras", "matplotlib", "mlflow", "numpy", "tensorflow")
 print([name for name in slow if name in sys.modules])
 """
@@ -288,10 +287,14 @@ def extended(tmp_path: Path) -> Path:
 
 
 def _checked(extended: Path, sections: dict[str, Any]) -> str:
-    """What is said of params.yaml with these sections, in the folder of `extended`."""
+    """What is said of params.yaml with these sections more, and in place of the committed ones."""
     YAML().dump({**DOCUMENT, **sections}, extended / "params.yaml")
+    return _said(extended, CHECK)
+
+
+def _said(extended: Path, script: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", CHECK],
+        [sys.executable, "-c", script],
         cwd=extended,
         env=os.environ | {"PYTHONPATH": f"{extended}{os.pathsep}{ROOT}"},
         stdout=subprocess.PIPE,
@@ -300,3 +303,60 @@ def _checked(extended: Path, sections: dict[str, Any]) -> str:
         check=False,
     )
     return done.stdout.strip()
+
+
+def test_a_stage_file_that_is_added_says_what_its_section_holds(extended: Path) -> None:
+    assert _checked(extended, {"train_new": OWN}) == "[]"
+    assert _checked(extended, {}) == (
+        "error: params.yaml: train_new: missing; every knob is set in this file"
+    )
+    assert _checked(extended, {"train_new": OWN | {"layers": 0}}) == (
+        "error: params.yaml: train_new.layers: found 0, expected greater than or equal to 1"
+    )
+    assert _checked(extended, {"train_new": OWN | {"layer": 3}}) == (
+        "error: params.yaml: train_new.layer: unknown key; did you mean 'layers'?"
+    )
+
+
+@pytest.mark.parametrize("metric", ["test_accuracy", "train_gini", "epochs"])
+def test_a_gate_goes_by_what_its_training_declares_and_measures_on_held_out_images(
+    extended: Path, metric: str
+) -> None:
+    gates = {"train_new": {"metric": metric, "margin": 0}}
+    sections = {"train_new": OWN, "promotion": DOCUMENT["promotion"] | gates}
+    assert _checked(extended, sections) == (
+        f"error: params.yaml: promotion.train_new.metric: found '{metric}', expected 'test_gini'"
+    )
+    gates["train_new"]["metric"] = "test_gini"
+    assert _checked(extended, sections) == "[]"
+
+
+def test_a_gate_of_what_is_no_training_is_unknown(extended: Path) -> None:
+    gates = DOCUMENT["promotion"] | {"export": {"metric": "test_gini", "margin": 0}}
+    assert _checked(extended, {"train_new": OWN, "promotion": gates}).startswith(
+        "error: params.yaml: promotion.export: unknown key; did you mean "
+    )
+
+
+def test_the_section_of_a_stage_without_a_stage_file_is_its_own_affair(extended: Path) -> None:
+    section = {"format": "onnx", "opset": [17], "deep": {"er": None}}
+    assert _checked(extended, {"train_new": OWN, "export": section}) == "[]"
+
+
+def test_a_section_that_no_stage_is_named_after_is_unknown(extended: Path) -> None:
+    assert _checked(extended, {"train_new": OWN, "train_newer": OWN}) == (
+        "error: params.yaml: train_newer: unknown key; did you mean 'train_new'?"
+    )
+
+
+def test_a_training_that_is_left_out_of_promotion_has_the_gate_that_its_file_declares() -> None:
+    for name, training in stage_files.declared("TRAINING").items():
+        assert training.metric(training.gate).held_out, name
+
+
+def test_neither_a_stage_file_nor_what_checks_params_yaml_imports_anything_slow(
+    extended: Path,
+) -> None:
+    assert _checked(extended, {"train_new": OWN}) == "[]"
+    stages = ", ".join(f"stages.{name}" for name in stage_files.names(ROOT))
+    assert _said(extended, f"import {stages}\n{CHECK}") == "[]"

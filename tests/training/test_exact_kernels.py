@@ -1,7 +1,7 @@
 """No graph that a stage runs holds a kernel whose bits a CPU's maker chooses.
 
 The graphs are taken as they were run: after TensorFlow's graph optimizer, which makes `rsqrt` of
-other operations. `whole/test_other_cpus.py` holds the outs themselves on emulated CPUs.
+other operations. `whole/test_same_bytes.py` holds the outs themselves on emulated CPUs.
 """
 
 from collections.abc import Callable, Iterator
@@ -60,16 +60,17 @@ def kernels() -> Iterator[set[str]]:
             found |= {node.op for inner in graph.library.function for node in inner.node_def}
 
 
-def as_written(model: keras.Model, _: params.Section | None = None) -> keras.Model:
-    """In place of the faster form."""
-    return model
+@pytest.fixture
+def as_written(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From when it is called on, no model has a faster form, as one that is no chain."""
+    return lambda: monkeypatch.setattr(forms, "model", lambda plain, _=None: plain)
 
 
 @pytest.fixture(params=["fast", "as written"])
-def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def form(request: pytest.FixtureRequest, as_written: Callable[[], None]) -> None:
     """Which form of a model is trained."""
     if request.param == "as written":
-        monkeypatch.setattr(forms, "model", as_written)
+        as_written()
 
 
 def train(
@@ -93,10 +94,7 @@ def train(
 @pytest.mark.usefixtures("form")
 @pytest.mark.parametrize("stage", ["train_classifier", "train_dense_ae", "train_conv_ae"])
 def test_no_training_runs_an_approximate_kernel(
-    params: PipelineParams,
-    digits: Dataset,
-    stage: str,
-    optimizer: params.Optimizer,
+    params: PipelineParams, digits: Dataset, stage: str, optimizer: params.Optimizer
 ) -> None:
     objective, section = objectives.reconstruction(), params.section(stage)
     match stage:
@@ -114,7 +112,7 @@ def test_no_training_runs_an_approximate_kernel(
 
 
 def test_no_measurement_runs_an_approximate_kernel(
-    params: PipelineParams, digits: Dataset, monkeypatch: pytest.MonkeyPatch
+    params: PipelineParams, digits: Dataset, as_written: Callable[[], None]
 ) -> None:
     probe = params.probe.model_copy(update={"epochs": 1})
     model = train_conv_ae.build(params.section("train_conv_ae"), digits.side)
@@ -123,7 +121,7 @@ def test_no_measurement_runs_an_approximate_kernel(
     task = Task(section, params.model_copy(update={"probe": probe}), digits)
     with kernels() as found:
         evaluation.autoencoder_metrics(model, history, task, "code")
-        monkeypatch.setattr(forms, "model", as_written)
+        as_written()
         evaluation.autoencoder_metrics(model, history, task, "code")
     assert "Log" in found
     assert not APPROXIMATE & found

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline.training import objectives
 from pipeline.training.fast import losses as fast_losses
 from pipeline.training.objectives import Measure
 

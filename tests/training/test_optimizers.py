@@ -54,7 +54,7 @@ def test_a_plain_step_of_sgd_is_that_of_keras(sparse: bool) -> None:
     plain = keras.optimizers.SGD(learning_rate=0.25)
     assert sgd.is_plain(settings)
     expected = after(plain)
-    np.testing.assert_allclose(after(optimizers.build(settings)), expected, rtol=1e-6)
+    np.testing.assert_allclose(after(sgd.build(settings)), expected, rtol=1e-6)
     assert not np.array_equal(expected, start)
 
 

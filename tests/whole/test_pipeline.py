@@ -83,9 +83,14 @@ def test_a_training_has_one_complete_run(repository: Repository, stage: str, epo
     assert run.data.tags["dvc.stage"] == stage
     assert run.data.tags["git.dirty"] == "false"
     lock = (repository.path / "dvc.lock").read_text()
+    images = dvc_lock.hashes(
+        [f"data/prepared/{name}.npy" for name in ("train_images", "test_images", "test_labels")],
+        repository.path,
+    )
     for key, md5 in run.data.tags.items():
         if key.startswith(("dvc.dep.", "dvc.out.")):
-            assert md5 in lock
+            path = key.removeprefix("dvc.dep.")
+            assert md5 == images[path] if path in images else md5 in lock
     assert run.data.params["epochs"] == str(epochs)
     for key, value in metrics(repository, stage).items():
         if value is not None:
@@ -94,7 +99,7 @@ def test_a_training_has_one_complete_run(repository: Repository, stage: str, epo
     assert sorted(steps) == list(range(1, epochs + 1))
     assert run.inputs
     training, test = run.inputs.dataset_inputs
-    assert training.dataset.digest in lock
+    assert training.dataset.digest == images["data/prepared/train_images.npy"]
     assert (training.dataset.name, test.dataset.name) == ("mnist.pkl", "mnist_test.pkl")
     names = {file.path for file in repository.client.list_artifacts(run.info.run_id)}
     model = stage.removeprefix("train_")

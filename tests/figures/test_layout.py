@@ -1,0 +1,139 @@
+"""Figures of one model, of few and of many: no text lies on another or leaves the figure."""
+
+from collections.abc import Iterator
+from itertools import combinations
+
+import numpy as np
+import pytest
+from matplotlib.backend_bases import RendererBase
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
+
+from pipeline.data.datasets import Dataset
+from pipeline.figures import codes, curves, rate_distortion, style
+from pipeline.figures import digits as pictures
+from pipeline.figures.curves import Panel
+from pipeline.figures.plane import Plane
+from pipeline.figures.rate_distortion import Point
+from pipeline.outs.artifacts import Row
+from pipeline.params import PipelineParams
+
+pytestmark = pytest.mark.filterwarnings("error::UserWarning", "error::RuntimeWarning")
+
+LABELS = ("dense", "convolutional", "denoising", "sparse")
+TITLES = [f"{label} autoencoder" for label in LABELS]
+
+
+@pytest.fixture(autouse=True)
+def _styled() -> Iterator[None]:
+    with style.applied(usetex=False):
+        yield
+
+
+def history(epochs: int) -> list[Row]:
+    names = ("loss", "accuracy", "test_loss", "test_accuracy")
+    return [
+        {"epoch": epoch} | dict.fromkeys(names, 1 - 1 / (1 + epoch))
+        for epoch in range(1, epochs + 1)
+    ]
+
+
+PANELS = [
+    Panel("classifier", "accuracy", history(30), 0.95),
+    Panel("classifier", "cross-entropy", history(30)),
+    *(Panel(title, "binary cross-entropy", history(100)) for title in TITLES[:3]),
+]
+
+
+def texts(figure: Figure) -> list[tuple[str, Bbox]]:
+    """Each text that is drawn, with its place in pixels."""
+    found = []
+    draw = Text.draw
+
+    def noted(text: Text, renderer: RendererBase) -> None:
+        draw(text, renderer)
+        if text.get_visible() and text.get_text().strip():
+            found.append((text.get_text(), text.get_window_extent(renderer)))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Text, "draw", noted)
+        figure.draw_without_rendering()
+    return found
+
+
+def assert_readable(figure: Figure, *expected: str) -> None:
+    """All `expected` is there, whole; nothing lies on anything."""
+    found = texts(figure)
+    assert set(expected) <= {text for text, _ in found}
+    whole = figure.bbox.bounds
+    assert [text for text, box in found if Bbox.union([figure.bbox, box]).bounds != whole] == []
+    assert [(one, other) for (one, a), (other, b) in combinations(found, 2) if a.overlaps(b)] == []
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_training_curves_have_a_place_each_and_leave_the_last_one_empty_if_they_are_odd(
+    count: int,
+) -> None:
+    panels = PANELS[:count]
+    figure = curves.training_curves(panels)
+    assert_readable(
+        figure,
+        *(f"{style.capitalized(panel.title)}: {panel.measure}" for panel in panels),
+        *("training images, mean while the weights change", "test images, after the epoch"),
+    )
+    shown = [axes.axison for axes in figure.axes]
+    assert shown == [True] * count + [False] * (count % 2)
+    assert [len(axes.lines) > 1 for axes in figure.axes] == shown
+
+
+@pytest.mark.parametrize(
+    "count",
+    [
+        pytest.param(1, marks=pytest.mark.xfail(reason="the title is wider", strict=True)),
+        *(2, 3, 4),
+    ],
+)
+@pytest.mark.parametrize("classes", [3, 10, 47])
+def test_a_code_map_has_a_place_for_each_autoencoder(
+    params: PipelineParams, count: int, classes: int
+) -> None:
+    images = params.section("visualize").map_images
+    points = np.random.default_rng(0).standard_normal((images, 2), np.float32)
+    plane = Plane(points, np.array([0.21, 0.13], np.float32))
+    labels = np.arange(images, dtype=np.uint8) % classes
+    figure = codes.code_map(dict.fromkeys(TITLES[:count], plane), labels, np.arange(classes))
+    assert_readable(figure, *TITLES[:count], "class", f"{classes - 1}")
+    assert sum(axes.get_title("left") in TITLES for axes in figure.axes) == count
+
+
+@pytest.mark.parametrize("classes", [3, 10])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_comparison_has_a_row_for_each_autoencoder(
+    digits: Dataset, count: int, classes: int
+) -> None:
+    images = digits.test_images[:classes]
+    restored = (images / 255).astype(np.float32) ** 0.5
+    errors = np.square(restored - images / 255).mean(axis=(1, 2)).astype(np.float32)
+    figure = pictures.comparison(
+        images,
+        np.arange(classes),
+        dict.fromkeys(LABELS[:count], restored),
+        dict.fromkeys(LABELS[:count], errors),
+    )
+    rows = (f"{label}\n(squared error\nper pixel)" for label in LABELS[:count])
+    assert_readable(figure, "original", *rows, *(f"{error:.4f}" for error in errors))
+
+
+def test_an_autoencoder_more_has_a_colour_a_marker_and_a_place_in_the_legend() -> None:
+    sizes = (4, 8, 16, 32, 64, 100)
+    points = [
+        *(Point(TITLES[0], size, 0.3 / size**0.3, 40 + size / 9) for size in sizes),
+        Point(TITLES[1], 3136, 0.0629, 45),
+        *(Point(TITLES[2], size, 0.33 / size**0.3, 30 + size / 5) for size in sizes),
+    ]
+    figure = rate_distortion.rate_distortion(points)
+    assert_readable(figure, *TITLES[:3], "3,136", "4", "100")
+    marked = [line for line in figure.axes[0].lines if line.get_marker() != "None"]
+    looks = [(line.get_label(), line.get_color(), line.get_marker()) for line in marked]
+    assert looks == list(zip(TITLES[:3], style.MODELS[:3], "osD", strict=True))
