@@ -16,8 +16,8 @@ from pipeline.figures import digits as pictures
 from pipeline.figures.curves import Panel
 from pipeline.figures.plane import Plane
 from pipeline.figures.rate_distortion import Point
-from pipeline.outs.artifacts import Row
 from pipeline.params import PipelineParams
+from tests.figures.test_figures import history
 
 pytestmark = pytest.mark.filterwarnings("error::UserWarning", "error::RuntimeWarning")
 
@@ -29,14 +29,6 @@ TITLES = [f"{label} autoencoder" for label in LABELS]
 def _styled() -> Iterator[None]:
     with style.applied(usetex=False):
         yield
-
-
-def history(epochs: int) -> list[Row]:
-    names = ("loss", "accuracy", "test_loss", "test_accuracy")
-    return [
-        {"epoch": epoch} | dict.fromkeys(names, 1 - 1 / (1 + epoch))
-        for epoch in range(1, epochs + 1)
-    ]
 
 
 PANELS = [

@@ -16,6 +16,7 @@ from pipeline.training import fit, objectives
 from pipeline.training.checkpoints import Checkpoint
 from pipeline.training.declaration import OnEpoch
 from stages import train_classifier, train_conv_ae, train_dense_ae
+from tests.training import noisy
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -53,7 +54,7 @@ class Interrupted(Exception):  # noqa: N818 - it is no error
     """Ends a training as Ctrl-C would."""
 
 
-Result = tuple[list[Row], bytes]  # history, and the weights' bytes
+Result = tuple[list[Row], bytes]  # history, and the bytes of all that the model keeps
 
 
 class Training:
@@ -92,6 +93,8 @@ class Training:
                 model = train_dense_ae.build(self.params.section("train_dense_ae"), 28)
             case "conv_ae":
                 model = train_conv_ae.build(self.params.section("train_conv_ae"), 28)
+            case "noisy":
+                model = noisy.build(28)
         with Checkpoint(STAGE, self.params.runtime) as checkpoint:
             rows = fit.fit(
                 model,
@@ -103,19 +106,27 @@ class Training:
                 checkpoint=checkpoint,
                 on_epoch=on_epoch,
             )
-        return rows, b"".join(weight.tobytes() for weight in model.get_weights())
+        return rows, b"".join(variable.numpy().tobytes() for variable in model.variables)
 
 
 @pytest.mark.parametrize("model", ["classifier", "dense_ae", "conv_ae"])
 def test_an_interrupted_training_ends_with_the_same_weights_and_history(
     params: PipelineParams, digits: Dataset, model: str
 ) -> None:
-    optimizer = getattr(params, f"train_{model}").optimizer
+    optimizer = params.section(f"train_{model}").optimizer
     training_ = Training(params, digits, model, optimizer=optimizer)
     whole = training_.run()
     # After the first and the second epoch, and when all are done but nothing is written.
     assert training_.interrupt(1, 2, EPOCHS).run() == whole
     assert [row["epoch"] for row in whole[0]] == list(range(1, EPOCHS + 1))
+
+
+def test_the_state_of_noise_and_of_normalization_is_part_of_it(
+    params: PipelineParams, digits: Dataset
+) -> None:
+    training_ = Training(params, digits, "noisy")
+    whole = training_.run()
+    assert training_.interrupt(1, 2).run() == whole
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)

@@ -19,12 +19,13 @@ from pipeline.outs.runtime import start_tensorflow
 from pipeline.params import PipelineParams, TrainingParams
 from pipeline.training import fit, objectives
 from stages import train_classifier, train_conv_ae, train_dense_ae
+from tests.training import noisy
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
 SEED, EPOCHS = 7, 3
 
-every_model = pytest.mark.parametrize("name", ["classifier", "dense_ae", "conv_ae"])
+every_model = pytest.mark.parametrize("name", ["classifier", "dense_ae", "conv_ae", "noisy"])
 
 
 class Stage:
@@ -34,27 +35,23 @@ class Stage:
         start_tensorflow(params.seed, params.runtime)
         self.rows: list[Row] = []
         self.objective = objectives.reconstruction()
-        self.section: TrainingParams
+        section = params.section("train_dense_ae" if name == "noisy" else f"train_{name}")
+        self.section: TrainingParams = section
         match name:
             case "classifier":
-                self.section = params.section("train_classifier")
-                self.model = train_classifier.build(params.section("train_classifier"), 28, 10)
-                self.trained = self.model
+                self.model = train_classifier.build(section, 28, 10)
                 self.objective = objectives.classification(10)
             case "dense_ae":
-                self.section = params.section("train_dense_ae")
-                self.model = self.trained = train_dense_ae.build(
-                    params.section("train_dense_ae"), 28
-                )
+                self.model = train_dense_ae.build(section, 28)
             case "conv_ae":
-                self.section = params.section("train_conv_ae")
-                self.model = train_conv_ae.build(params.section("train_conv_ae"), 28)
-                self.trained = self.model
+                self.model = train_conv_ae.build(section, 28)
+            case "noisy":
+                self.model = noisy.build(28)
 
     def fit(self, dataset: Dataset, seed: int = SEED, **settings: Any) -> "Stage":
         """Train on `dataset`; `settings` are put over those of params.yaml."""
         self.rows = fit.fit(
-            self.trained,
+            self.model,
             (dataset.train_images, dataset.train_labels),
             (dataset.test_images, dataset.test_labels),
             objective=self.objective,
@@ -171,7 +168,7 @@ def test_memory_mapped_images_train_the_same_model(
     assert stage.weights() == finished("classifier").weights()
 
 
-@pytest.mark.parametrize("name", ["classifier", "conv_ae"])
+@pytest.mark.parametrize("name", ["classifier", "conv_ae", "noisy"])
 def test_training_is_keras_fed_the_same_order(
     params: PipelineParams, digits: Dataset, finished: Callable[[str], Stage], name: str
 ) -> None:
