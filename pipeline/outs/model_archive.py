@@ -6,7 +6,6 @@ files, or that take more memory than there is. So a file has to be what `write` 
 sees it.
 """
 
-import io
 import json
 import math
 import re
@@ -147,7 +146,9 @@ def _check_weights(content: bytes) -> None:
             return name
         return None if held.nbytes == held.id.get_storage_size() <= len(content) else name
 
-    with h5py.File(io.BytesIO(content), "r") as file:
+    # HDF5's own memory, no file object: one that is left open by a damaged file is called back when
+    # the process ends, after Python did, and that is a segmentation fault.
+    with h5py.File.in_memory(content) as file:
         # Each stops at the first name that is returned.
         if name := file.visititems_links(linked) or file.visititems(not_plain):
             raise DataError(f"found no plain numbers in {WEIGHTS} at {name}")

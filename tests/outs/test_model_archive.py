@@ -6,6 +6,7 @@ import json
 import marshal
 import os
 import struct
+import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
@@ -331,6 +332,26 @@ def test_an_archive_of_other_members_is_refused(
     change(members)
     _write(path, members)
     assert told in _refusal(path)
+
+
+def test_a_process_that_was_refused_weights_ends_well(path: Path) -> None:
+    """Even when the error is never let go, as happens to one that a thread or a cycle holds."""
+    _write(path, _members(path) | {"model.weights.h5": b"\x89HDF\r\n\x1a\n"})
+    program = """if True:
+        import ctypes, sys
+        from pathlib import Path
+        from pipeline.errors import DataError
+        from pipeline.outs import model_archive
+        try:
+            model_archive.read(Path(sys.argv[1]))
+        except DataError as error:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(error))
+            print("refused")
+    """
+    ended = subprocess.run(
+        [sys.executable, "-c", program, path], capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (0, "refused\n")
 
 
 def test_a_packed_archive_is_refused(path: Path) -> None:
