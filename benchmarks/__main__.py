@@ -22,7 +22,7 @@ LOUD = 0.1  # cores; as much work beside a measurement is worth a warning
 
 
 def main() -> None:
-    """Measure, write, tell.
+    """Measure, write, print.
 
     Raises:
         TrainingError: a peer did not reach the loss of this pipeline: the figures are written,

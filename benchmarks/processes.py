@@ -71,7 +71,7 @@ def run(
             )
         finally:
             os.sched_setaffinity(0, allowed)
-        # Not `wait`: only this tells what the one child took. A process starts its count of memory
+        # Not `wait`: only this says what the one child took. A process starts its count of memory
         # at what its parent held, so this one has to stay small: it imports no TensorFlow.
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)

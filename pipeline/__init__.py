@@ -1,1 +1,1 @@
-"""What the stages stand on: one module, one concern; README.md has the map."""
+"""What the stages are built on: one module, one concern; README.md has the map."""

@@ -9,7 +9,10 @@ from typing import IO, Protocol
 
 try:
     from pipeline.forkserver import client as forkserver
-except ImportError:  # deleted: each process does its own imports
+except ModuleNotFoundError as error:
+    if error.name != "pipeline.forkserver":
+        raise
+    # Deleted: each process does its own imports.
     forkserver = None  # type: ignore[assignment]
 
 

@@ -1,4 +1,4 @@
-"""How a training tells a person where it is."""
+"""How a training reports its progress to a person."""
 
 import sys
 import time

@@ -13,6 +13,8 @@ from pipeline import processes
 from pipeline.outs import paths
 
 if TYPE_CHECKING:
+    import keras
+
     from pipeline.params import PipelineParams
     from pipeline.training.declaration import Training
 
@@ -56,6 +58,10 @@ def _train(stage: str, training: "Training", params: "PipelineParams") -> None:
     from pipeline.training.checkpoints import Checkpoint
     from pipeline.training.declaration import Task
 
+    def announce(model: "keras.Model") -> None:
+        model_archive.check(model)
+        print(model_archive.structure(model))
+
     section = params.section(stage)
     with Checkpoint(stage, params.runtime) as checkpoint, LiveRun(stage) as live:
         task = Task(
@@ -63,7 +69,7 @@ def _train(stage: str, training: "Training", params: "PipelineParams") -> None:
             params,
             datasets.load(paths.PREPARED),
             checkpoint=checkpoint,
-            on_model=lambda model: print(model_archive.structure(model)),
+            on_model=announce,
             on_epoch=[progress.reporter(section.epochs), live.log_epoch],
         )
         training.train(task).write(stage)

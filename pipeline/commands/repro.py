@@ -69,7 +69,7 @@ def _repro(*, from_scratch: bool) -> None:
 
 
 def _check_repository() -> None:
-    """DVC asks for git, unless it is told to do without."""
+    """DVC asks for git, unless it is set to do without."""
     git = ("git", "rev-parse", "--git-dir")
     if subprocess.run(git, capture_output=True, check=False).returncode == 0:
         return

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(*, stage: str, host: str, port: int) -> None:
-    """Become `mlflow models serve`, listening on `host`: this machine alone unless told otherwise.
+    """Become `mlflow models serve`, listening on `host`: this machine alone unless asked otherwise.
 
     Args:
         stage: the training whose champion answers.

@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main() -> None:
-    """Walk dvc.lock; complete the run of each stage, whatever is there of it; tell what was done.
+    """Walk dvc.lock; complete the run of each stage, whatever is there of it; report what was done.
 
     Raises:
         LockError: an out in the working tree is not the one that dvc.lock names.

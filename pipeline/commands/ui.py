@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(host: str, port: int) -> None:
-    """Become `mlflow ui`, listening on `host`: this machine alone unless told otherwise.
+    """Become `mlflow ui`, listening on `host`: this machine alone unless asked otherwise.
 
     A store that is a server has a UI of its own.
     """

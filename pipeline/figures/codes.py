@@ -46,5 +46,6 @@ def code_map(planes: Mapping[str, Plane], labels: Labels, names: Names) -> Figur
         bar = figure.colorbar(scale, ax=figure.axes, label="class")
         ends = [0, len(names) - 1]
         bar.set_ticks(ends, labels=[f"{names[index]}" for index in ends])
-    figure.suptitle(f"The codes of {len(labels):,} test images, seen in two dimensions")
+    gap = "\n" if columns == 1 else " "  # in one line it is wider than one plane
+    figure.suptitle(f"The codes of {len(labels):,} test images,{gap}seen in two dimensions")
     return figure

@@ -74,7 +74,7 @@ def row_title(axes: Axes, title: str) -> None:
 
 
 def class_colours(count: int) -> Sequence[tuple[float, ...]]:
-    """One colour a class, told apart as well as `count` allows."""
+    """One colour a class, as distinct as `count` allows."""
     if count <= 10:
         return [tuple(colour) for colour in mpl.colormaps["tab10"](range(count))]
     return [tuple(colour) for colour in mpl.colormaps["turbo"](np.linspace(0, 1, count))]

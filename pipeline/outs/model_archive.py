@@ -26,6 +26,7 @@ CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip entry can carry
 MEMBERS = {CONFIG, WEIGHTS, "metadata.json"}
 
+PARTS_FILE = "pipeline/outs/model_archive.py"
 # What a model may be made of, by module and name: of Keras, what computes with numbers alone. A
 # layer that reads a file, or runs code, never belongs here.
 LAYERS = """
@@ -51,6 +52,18 @@ PARTS: set[tuple[str | None, str]] = {
     *(("keras.initializers", name) for name in INITIALIZERS.split()),
     *(("keras.regularizers", name) for name in ("L1", "L2", "L1L2")),
 }
+
+
+def check(model: keras.Model) -> None:
+    """Refuse a model that `read` would refuse: before it is trained.
+
+    Raises:
+        DataError: it has a part that is not in `PARTS`.
+    """
+    try:
+        _check_parts(json.loads(model.to_json()))
+    except DataError as error:
+        raise DataError(f"{model.name}: {error}") from None
 
 
 def write(path: Path, model: keras.Model) -> None:
@@ -91,7 +104,7 @@ def read(path: Path) -> keras.Model:
     try:
         with artifacts.open_file(path) as file, zipfile.ZipFile(file) as archive:
             _check_members(archive)
-            config, weights = archive.read(CONFIG), archive.read(WEIGHTS)  # held against their CRCs
+            config, weights = archive.read(CONFIG), archive.read(WEIGHTS)  # CRCs are checked
         _check_parts(json.loads(config))
         _check_weights(weights)
         _check_size(config, len(weights))
@@ -126,7 +139,7 @@ def _check_parts(value: Any) -> None:
             module, name = value.get("module"), value["class_name"]
             # Keras looks for the registered name first.
             if (module, name) not in PARTS or value.get("registered_name") not in (None, name):
-                raise DataError(f"found {module}.{name}, which no model here is made of")
+                raise DataError(f"found {module}.{name}, expected one of the parts in {PARTS_FILE}")
         for item in value.values():
             _check_parts(item)
 

@@ -32,7 +32,7 @@ def graph() -> dict[str, set[str]]:
     DVC knows it: dvc.yaml may have loops, folders and variables.
 
     Raises:
-        StageFailed: DVC can't tell; it has said why.
+        StageFailed: DVC can't read dvc.yaml; it has said why.
     """
     done = processes.start("dvc", "dag", "--dot", stdout=subprocess.PIPE)
     assert done.stdout is not None  # noqa: S101 - it is a pipe
@@ -70,10 +70,9 @@ def run(needs: Mapping[str, set[str]]) -> list[str]:
                 ready = [name for name, needed in waiting.items() if not needed & pending]
                 if not ready:
                     break
-                del waiting[ready[-1]]
-                running[pool.submit(_repro, ready[-1], width, "--single-item", ready[-1])] = ready[
-                    -1
-                ]
+                name = ready[-1]
+                del waiting[name]
+                running[pool.submit(_repro, name, width, "--single-item", name)] = name
             if not running:
                 break
             for future in wait(running, return_when=FIRST_COMPLETED).done:

@@ -47,7 +47,7 @@ class Sweep:
 
     @cached_property
     def work(self) -> Work:
-        """What a worker is told once."""
+        """What a worker is given once."""
         infinity = float("inf")
         return Work(
             stage=self.asked.stage,
@@ -112,7 +112,7 @@ class Sweep:
         return ended
 
     def run(self, dataset: Dataset, ended: list[Trial], recorder: Recorder) -> None:
-        """Run the trials that `ended` lacks; add each to it, and keep and tell it, as it ends."""
+        """Run the trials that `ended` lacks; add each to it, and keep and report it, as it ends."""
         total = self.asked.trials
         width = len(str(total))
 

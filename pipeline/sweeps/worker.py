@@ -32,7 +32,7 @@ class Work:
         stage: whose training they are.
         document: the content of params.yaml, with what is set for all of them.
         packages: the versions on the machine that asks; others give other bytes.
-        metric: what the searcher is to be told; empty if there is none.
+        metric: what is reported to the searcher; empty if there is none.
         worst: its value where a trial has none.
         every_epoch: whether to report each, so that a trial can be stopped early.
         folds: of the cross-validation; 0 if it is none.

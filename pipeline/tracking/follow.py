@@ -22,7 +22,7 @@ INTERVAL = 5.0
 
 
 def main(arguments: list[str]) -> None:
-    """Follow the stage that `arguments` name; it tells in one line what ends this process early."""
+    """Follow the stage that `arguments` name; an early end is reported in one line."""
     (stage,) = arguments
     # MLflow's import is as TensorFlow's: 2 core-seconds so, 3.5 otherwise. It needs pandas.
     with runtime.lean_import(used=("pandas",)):

@@ -45,7 +45,7 @@ class Store:
         if not make and file and not file.exists():
             raise TrackingError(f"{file}: found no runs, expected some; {MAKES_RUNS}")
         if self.uri.startswith(address.DATABASES):
-            # One try tells what is wrong; MLflow makes ten of them first, over 100 s.
+            # One try shows what is wrong; MLflow makes ten of them first, over 100 s.
             create_engine(self.uri).connect().close()
         with _alone(self.uri):
             self.client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)

@@ -30,7 +30,7 @@ class Group:
     """Trials that belong together.
 
     Attributes:
-        kind: before the name of each tag that tells of it.
+        kind: before the name of each tag about it.
         id: names this start of it, resumptions included.
         stage: whose training the trials are, with what they have in common.
         settings: what was asked for, as params of the run of the whole.

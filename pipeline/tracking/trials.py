@@ -1,4 +1,4 @@
-"""A training that was one of many, as it is kept and told: of a sweep, or of a cross-validation."""
+"""A training that was one of many, of a sweep or a cross-validation, as it is kept and reported."""
 
 import json
 from collections.abc import Mapping

@@ -100,7 +100,7 @@ class Training:
         output: what the model makes of images: probabilities of classes, or images again.
         metrics: the final ones, in the order of tables.
         gate: the one by which a model becomes champion, unless params.yaml says otherwise.
-        label: tells it from others of its kind: "dense", of a dense autoencoder.
+        label: distinguishes it from others of its kind: "dense", of a dense autoencoder.
         code: the layer whose output is the code, in an autoencoder.
     """
 

@@ -1,4 +1,4 @@
-"""What the codes of an autoencoder tell a linear classifier of the classes."""
+"""How much the codes of an autoencoder say of the classes, to a linear classifier."""
 
 import keras
 from keras import layers
@@ -20,7 +20,7 @@ def probe_accuracy(
     section: params.TrainingParams,
     seed: int,
 ) -> float:
-    """How well a linear classifier tells the classes from the codes alone, on `test_codes`.
+    """How well a linear classifier recognises the classes from the codes alone, on `test_codes`.
 
     The usual measure of a representation ("linear evaluation"): what a code keeps of the image
     but hides from a linear model does not count.

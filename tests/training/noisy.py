@@ -1,4 +1,4 @@
-"""A model of layers that do other things in training than after it, and keep a state of their own."""
+"""A model whose layers do other things in training than after it, and keep a state of their own."""
 
 import keras
 from keras import layers

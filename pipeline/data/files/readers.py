@@ -1,6 +1,6 @@
 """Dataset files of every accepted format, read as arrays; nothing in a file is ever run.
 
-A file tells its format by its first bytes, so names and endings are free:
+A file's format is recognised by its first bytes, so names and endings are free:
 
 - pickle: `{"images": array, "labels": array}`
 - npz: `images`, `labels`; or `x_train`, `y_train`, `x_test`, `y_test`, as Keras names them
@@ -86,7 +86,7 @@ def has_part(path: Path, part: Part) -> bool:
     try:
         with artifacts.open_file(path) as file, zipfile.ZipFile(file) as archive:
             return f"x_{part}.npy" in archive.namelist()
-    except Exception:  # a broken archive may raise anything; `read` tells what is wrong with it
+    except Exception:  # a broken archive may raise anything; `read` reports what is wrong with it
         return False
 
 

@@ -27,7 +27,7 @@ def model(plain: keras.Model, settings: params.Section | None = None) -> keras.M
     """A model equal to `plain`, variables shared, to train or run in its place.
 
     Args:
-        plain: of any kind; other than a chain of layers, it is left as it is.
+        plain: of any kind; other than a chain of Keras's own layers, it is left as it is.
         settings: of the optimizer that it is to be trained by, if it is.
     """
     chain = _chain(plain)
@@ -38,10 +38,11 @@ def model(plain: keras.Model, settings: params.Section | None = None) -> keras.M
         faster = lit_pixels.lit(faster)
     if faster == chain:
         return plain
-    x = plain.input
+    (start,) = plain.inputs
+    x = start
     for layer in faster:
         x = layer(x)
-    return keras.Model(plain.input, x, name=plain.name)
+    return keras.Model(start, x, name=plain.name)
 
 
 def objective(plain: Objective) -> Objective:
@@ -60,14 +61,24 @@ def optimizer(settings: params.Section) -> keras.optimizers.Optimizer:
 
 def _chain(plain: keras.Model) -> list[keras.Layer] | None:
     """The layers behind the input, if each takes what the one before it gives, and nothing else."""
+    if not all(map(_is_known, plain.layers)):
+        return None
     if isinstance(plain, keras.Sequential):
         return list(plain.layers)
+    if plain.output is not plain.layers[-1].output:  # or a dictionary of it
+        return None
     described = plain.get_config().get("layers", [])
     for before, layer in pairwise(described):
         if _sources(layer["inbound_nodes"]) != [before["name"]]:
             return None
     first, *rest = plain.layers
     return rest if isinstance(first, layers.InputLayer) else None
+
+
+def _is_known(layer: keras.Layer) -> bool:
+    """Whether `layer` does what its class says: no class made of it, no term added to the loss."""
+    kerass_own = type(layer).__module__.startswith("keras.")
+    return kerass_own and layer.activity_regularizer is None
 
 
 def _sources(value: Any) -> list[str]:

@@ -55,6 +55,7 @@ def _same(convolution: layers.Conv2D) -> bool:
         and convolution.strides == convolution.dilation_rate == (1, 1)
         and convolution.groups == 1
         and convolution.use_bias
+        and convolution.data_format == "channels_last"
     )
 
 

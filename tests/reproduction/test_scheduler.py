@@ -1,0 +1,181 @@
+"""Any DAG of dvc.yaml: its stages run side by side, each after those that it depends on."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import StageFailed
+from pipeline.reproduction import scheduler
+
+Log = list[tuple[str, str]]
+Project = Callable[[str], Path]
+
+DIAMOND = """\
+stages:
+  first:
+    cmd: ${run} first
+    outs: [first]
+  left:
+    cmd: ${run} left first
+    deps: [first]
+    outs: [left]
+  right:
+    cmd: ${run} right first
+    deps: [first]
+    outs: [right]
+  last:
+    cmd: ${run} last left right
+    deps: [left, right]
+    outs: [last]
+"""
+LOOP = """\
+stages:
+  part:
+    foreach: [a, b, c, d, e]
+    do:
+      cmd: ${run} ${item}
+      outs: [parts/${item}]
+  whole:
+    cmd: ${run} whole
+    deps: [parts]
+    outs: [whole]
+"""
+# Writes down when it starts and ends; reads what it depends on; makes its out.
+PROGRAM = """\
+import sys, time
+from pathlib import Path
+name, *needed = sys.argv[1:]
+def say(what):
+    with Path("log").open("a") as log:
+        log.write(f"{what} {name}\\n")
+say("start")
+for need in needed:
+    Path(need).read_text()
+time.sleep(0.5)
+if Path(f"break-{name}").exists():
+    sys.exit(f"{name} is broken")
+out = Path("parts", name) if len(name) == 1 else Path(name)
+out.parent.mkdir(exist_ok=True)
+out.write_text(name)
+say("end")
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    """Makes a DVC repository of a dvc.yaml, and works there; on two cores."""
+    cores = os.sched_getaffinity(0)
+    monkeypatch.setenv("DVC_NO_ANALYTICS", "true")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+
+    def make(dvc_yaml: str) -> Path:
+        monkeypatch.chdir(tmp_path)
+        Path("step.py").write_text(PROGRAM)
+        Path("dvc.yaml").write_text(dvc_yaml.replace("${run}", f"{sys.executable} step.py"))
+        subprocess.run(["git", "init", "--quiet"], check=True)
+        subprocess.run([sys.executable, "-m", "dvc", "init", "--quiet"], check=True)
+        return tmp_path
+
+    yield make
+    os.sched_setaffinity(0, cores)
+
+
+def log(path: Path) -> Log:
+    """What started and ended, in order."""
+    lines = (path / "log").read_text().splitlines()
+    return [(what, name) for what, name in (line.split() for line in lines)]
+
+
+def at_once(log: Log) -> int:
+    """The most that ran at a time."""
+    running = most = 0
+    for what, _ in log:
+        running += 1 if what == "start" else -1
+        most = max(most, running)
+    return most
+
+
+def status() -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "status", "--json"], capture_output=True, check=True
+    )
+    return done.stdout.decode().strip()
+
+
+def test_the_graph_is_that_of_dvc_in_the_order_of_the_file(project: Project) -> None:
+    project(DIAMOND)
+    assert list(scheduler.graph().items()) == [
+        ("first", set()),
+        ("left", {"first"}),
+        ("right", {"first"}),
+        ("last", {"left", "right"}),
+    ]
+
+
+def test_a_dep_on_a_folder_is_one_on_all_that_write_into_it(project: Project) -> None:
+    project(LOOP)
+    parts = [f"part@{name}" for name in "abcde"]
+    assert scheduler.graph() == {part: set() for part in parts} | {"whole": set(parts)}
+
+
+def test_stages_run_side_by_side_after_those_they_depend_on(project: Project) -> None:
+    path = project(DIAMOND)
+    scheduler.run(scheduler.graph())
+    events = log(path)
+    assert len(events) == 8
+    assert events[:2] == [("start", "first"), ("end", "first")]
+    assert events[-2:] == [("start", "last"), ("end", "last")]
+    if len(os.sched_getaffinity(0)) > 1:
+        assert at_once(events) == 2
+    assert status() == "{}"
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+@pytest.mark.parametrize("cores", [1, 2])
+def test_as_many_run_as_there_are_cores_the_last_in_the_file_first(
+    project: Project, cores: int
+) -> None:
+    path = project(LOOP)
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
+    scheduler.run(scheduler.graph())
+    events = log(path)
+    assert at_once(events) == cores
+    started = [name for what, name in events if what == "start"]
+    assert sorted(started[:cores]) == ["d", "e"][-cores:]
+    assert started[-1] == "whole"
+    assert status() == "{}"
+
+
+def test_after_a_failure_no_other_is_started_and_it_is_named(
+    project: Project, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = project(DIAMOND)
+    (path / "break-right").touch()
+    with pytest.raises(StageFailed, match=r"^right failed; the reason is above$"):
+        scheduler.run(scheduler.graph())
+    assert "last" not in {name for _, name in log(path)}
+    assert re.search(r"^right \| right is broken$", capfd.readouterr().out, re.MULTILINE)
+
+
+def test_what_is_up_to_date_does_not_run_again(project: Project) -> None:
+    path = project(DIAMOND)
+    scheduler.run(scheduler.graph())
+    (path / "log").unlink()
+    (path / "left").unlink()  # DVC brings it back from its run cache
+    scheduler.run(scheduler.graph())
+    assert not (path / "log").exists()
+    assert (path / "left").read_text() == "left"
+
+
+def test_what_dvc_refuses_ends_in_its_own_message(
+    project: Project, capfd: pytest.CaptureFixture[str]
+) -> None:
+    project(DIAMOND.replace("deps: [first]", "deps: [last]", 1))
+    with pytest.raises(StageFailed, match="`dvc dag` failed; its message is above"):
+        scheduler.graph()
+    assert "cycle" in capfd.readouterr().err.lower()

@@ -1,0 +1,38 @@
+"""The faster forms and the fork server may be deleted: everything is made, only slower."""
+
+import json
+import shutil
+
+import pytest
+
+from tests.whole.conftest import TRAININGS, Repository
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def plain(repository: Repository, tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """The small pipeline trained anew, after both folders were deleted."""
+    path = tmp_path_factory.mktemp("plain") / "repository"
+    plain = Repository(shutil.copytree(repository.path, path, symlinks=True))
+    shutil.rmtree(plain.path / "pipeline/training/fast")
+    shutil.rmtree(plain.path / "pipeline/forkserver")
+    printed = plain.python("-m", "pipeline", "repro")
+    assert all(f"> python3 -m stages {stage}" in printed for stage in TRAININGS)
+    return plain
+
+
+@pytest.mark.parametrize("stage", TRAININGS)
+def test_each_training_ends_with_the_same_results_within_rounding(
+    repository: Repository, plain: Repository, stage: str
+) -> None:
+    file = f"data/metrics/{stage}.json"
+    fast = json.loads((repository.path / file).read_text())
+    assert json.loads((plain.path / file).read_text()) == pytest.approx(fast, abs=2e-3)
+    model = json.loads(repository.dvc("status", "--json"))
+    assert model == json.loads(plain.dvc("status", "--json")) == {}
+
+
+def test_the_models_have_the_same_layers(repository: Repository, plain: Repository) -> None:
+    for file in (repository.path / "data/models").glob("*.txt"):
+        assert file.read_text() == (plain.path / "data/models" / file.name).read_text()
