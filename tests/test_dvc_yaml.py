@@ -119,9 +119,9 @@ def missing_deps(stage: str, deps: Collection[str]) -> set[str]:
     return {file for file in _reached(stage) if not any(_covers(dep, file) for dep in deps)}
 
 
-def _code_deps(stage: str) -> set[str]:
+def _code_deps(stage: str) -> list[str]:
     folders = ("pipeline", "stages")
-    return {dep for dep in STAGES[stage]["deps"] if any(_covers(each, dep) for each in folders)}
+    return [dep for dep in STAGES[stage]["deps"] if any(_covers(each, dep) for each in folders)]
 
 
 @every_stage

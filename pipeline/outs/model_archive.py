@@ -153,8 +153,7 @@ def _check_weights(content: bytes) -> None:
     def not_plain(name: str, held: Any) -> str | None:
         if isinstance(held, h5py.Group):
             return None
-        # Floats; and the whole numbers that are the state of a layer's random generator.
-        plain = isinstance(held, h5py.Dataset) and held.dtype.kind in "fu"
+        plain = isinstance(held, h5py.Dataset) and held.dtype.kind == "f"
         if not plain or held.external or held.is_virtual or held.chunks:
             return name
         return None if held.nbytes == held.id.get_storage_size() <= len(content) else name

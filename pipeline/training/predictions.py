@@ -22,8 +22,8 @@ def parts(autoencoder: keras.Model, code: str) -> tuple[keras.Model, keras.Model
     """
     codes = autoencoder.get_layer(code).output
     return (
-        keras.Model(autoencoder.input, codes, name="encoder"),
-        keras.Model(codes, autoencoder.output, name="decoder"),
+        keras.Model(autoencoder.inputs, codes, name="encoder"),
+        keras.Model(codes, autoencoder.outputs[0], name="decoder"),
     )
 
 
@@ -31,13 +31,14 @@ def predictor(model: keras.Model) -> Predict:
     """A function from inputs to the outputs of `model`, float32 (n, ...)."""
     # Keras's own `predict` gives the same numbers, and takes 1.5 times as long: its data loader
     # gathers each batch image by image. It also traces a graph for each size of the last batch.
-    signature = tf.TensorSpec(model.input.shape, model.input.dtype)
+    (start,), (end,) = model.inputs, model.outputs
+    signature = tf.TensorSpec(start.shape, start.dtype)
     graph = tf.function(model, input_signature=(signature,), autograph=False)
 
     def predict(inputs: Images | Floats) -> Floats:
-        outputs = np.empty((len(inputs), *model.output_shape[1:]), np.float32)
-        for start in range(0, len(inputs), BATCH):
-            outputs[start : start + BATCH] = graph(inputs[start : start + BATCH])
+        outputs = np.empty((len(inputs), *end.shape[1:]), np.float32)
+        for first in range(0, len(inputs), BATCH):
+            outputs[first : first + BATCH] = graph(inputs[first : first + BATCH])
         return outputs
 
     return predict

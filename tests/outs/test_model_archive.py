@@ -132,7 +132,7 @@ def test_a_model_of_other_layers_is_written_with_the_same_bytes_and_read_as_it_w
         written.append((tmp_path / name).read_bytes())
     assert written[0] == written[1]
     read = model_archive.read(tmp_path / "one.keras")
-    for variable, expected in zip(read.variables, model.variables, strict=True):
+    for variable, expected in zip(read.weights, model.weights, strict=True):
         np.testing.assert_array_equal(variable.numpy(), expected.numpy())
     np.testing.assert_array_equal(
         predictor(read)(digits.test_images), predictor(model)(digits.test_images)

@@ -12,6 +12,7 @@ from pipeline.training.declaration import Task
 from pipeline.training.predictions import Floats, parts, predictor
 from pipeline.training.probe import probe_accuracy
 from stages import train_classifier, train_conv_ae, train_dense_ae
+from tests.training import noisy
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -178,3 +179,11 @@ def test_codes_of_one_number_or_all_alike_still_have_a_plane(codes: Floats) -> N
     plane = principal_plane(codes.astype(np.float32))
     assert plane.points.shape == (5, 2)
     assert np.isfinite(plane.share).all()
+
+
+def test_the_parts_of_a_sequential_model_are_the_whole(digits: Dataset) -> None:
+    model = noisy.build(28)
+    encode, decode = map(predictor, parts(model, "code"))
+    codes = encode(digits.test_images)
+    assert codes.shape == (len(digits.test_images), 32)
+    np.testing.assert_allclose(decode(codes), predictor(model)(digits.test_images), atol=1e-6)
