@@ -12,7 +12,7 @@ from pipeline.training.declaration import Task
 from pipeline.training.predictions import Floats, parts, predictor
 from pipeline.training.probe import probe_accuracy
 from stages import train_classifier, train_conv_ae, train_dense_ae
-from tests.training import noisy
+from tests.training.noisy import build as build_noisy
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -182,7 +182,7 @@ def test_codes_of_one_number_or_all_alike_still_have_a_plane(codes: Floats) -> N
 
 
 def test_the_parts_of_a_sequential_model_are_the_whole(digits: Dataset) -> None:
-    model = noisy.build(28)
+    model = build_noisy(28)
     encode, decode = map(predictor, parts(model, "code"))
     codes = encode(digits.test_images)
     assert codes.shape == (len(digits.test_images), 32)
