@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline import processes
 from pipeline.outs import paths
 
 if TYPE_CHECKING:
@@ -91,7 +90,4 @@ def _own_python() -> Path | None:
 if __name__ == "__main__":
     if python := _own_python():
         os.execv(python, [os.fspath(python), "-m", "stages", *sys.argv[1:]])
-    # `prepare` imports no TensorFlow, and is done before a server has.
-    if sys.argv[1:] != ["prepare"] and (copy := processes.copy("stages", *sys.argv[1:])):
-        sys.exit(copy.wait())
     main(sys.argv[1:])

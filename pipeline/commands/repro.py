@@ -1,13 +1,11 @@
 """`make repro`: what `dvc repro` does, with stages side by side."""
 
 import argparse
-import json
 import shutil
 import subprocess
 import sys
 
-from pipeline import processes
-from pipeline.errors import RepositoryError, StageFailed
+from pipeline.errors import RepositoryError
 from pipeline.outs import dvc_lock, paths
 from pipeline.params import PARAMS, load_params
 from pipeline.reproduction import dvc_locks, results_table, scheduler
@@ -54,13 +52,12 @@ def _repro(*, from_scratch: bool) -> None:
         print(f"{paths.LOCK}: cut short when DVC was killed; DVC's run cache makes up for it")
     if released := dvc_locks.release_dead():
         print(released)
+    dvc_locks.wait_for_living()
     untracked: list[str] = []
-    with processes.served("dvc"):
-        if _out_of_date():
-            with processes.served("stages", "pipeline.tracking.follow"):
-                untracked = scheduler.run(scheduler.graph())
-        else:
-            print("Everything is up to date.")
+    if needs := scheduler.plan():
+        untracked = scheduler.run(needs)
+    else:
+        print("Everything is up to date.")
     print(f"\n{results_table.results()}\n\n{NEXT}")
     if untracked:
         names = ", ".join(line.split(maxsplit=1)[0] for line in untracked)
@@ -80,12 +77,3 @@ def _check_repository() -> None:
             "found no git repository here, expected one; `git init` makes one, or "
             "`.venv/bin/dvc config --local core.no_scm true` does without"
         )
-
-
-def _out_of_date() -> bool:
-    status = processes.start("dvc", "status", "--json", stdout=subprocess.PIPE)
-    assert status.stdout is not None  # noqa: S101 - it is a pipe
-    found = status.stdout.read()
-    if status.wait():
-        raise StageFailed("`dvc status` failed; its message is above")
-    return bool(json.loads(found))

@@ -7,6 +7,7 @@ one may; then every command "is busy", for ever. Killed in writing the file, it 
 
 import fcntl
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ FOLDER = Path(".dvc/tmp")
 RECORD = FOLDER / "rwlock"
 GUARD = FOLDER / "rwlock.lock"  # locked by a DVC process while it changes the record
 ALONE = FOLDER / "repro.lock"  # ours: locked while a `make repro` runs
+LOOK = 0.5  # seconds from one look at the record to the next
 CLOCK = 2  # seconds: Linux counts a process's start from a boot time that is in whole ones
 
 
@@ -60,6 +62,32 @@ def release_dead(root: Path = Path()) -> str | None:
             return None
         artifacts.write_text(record, json.dumps(kept))
     return f"{RECORD}: was held by a DVC that has died; released"
+
+
+def wait_for_living(root: Path = Path()) -> None:
+    """Wait, with a line, while a DVC that lives reads or writes here; it would refuse a second one.
+
+    `make repro` may have been killed without the DVC that it had started, for one.
+    """
+    waited_for: set[int] = set()
+    release_dead(root)
+    while holders := _holders(root):
+        if new := holders.keys() - waited_for:
+            names = ", ".join(f"`{holders[number]}` (process {number})" for number in sorted(new))
+            print(f"{names} is at work here; waiting for it to end ...", flush=True)
+            waited_for |= new
+        time.sleep(LOOK)
+        release_dead(root)
+
+
+def _holders(root: Path) -> dict[int, str]:
+    """The processes in the record, with their commands; none while it is being written."""
+    try:
+        held = json.loads((root / RECORD).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+    readers = [who for all_ in held.get("read", {}).values() for who in all_]
+    return {who["pid"]: who["cmd"] for who in (*readers, *held.get("write", {}).values())}
 
 
 def _kept(held: dict[str, Any], written: float) -> dict[str, Any]:

@@ -1,15 +1,15 @@
 """Stages side by side: `dvc repro` runs one at a time."""
 
+import json
 import os
 import re
 import subprocess
-from collections.abc import Mapping
+import sys
+from collections.abc import Collection
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
-from pipeline import processes
 from pipeline.errors import StageFailed
-from pipeline.processes import Process
 from pipeline.tracking.live import UNTRACKED
 
 # DVC's advice, in place of which `make repro` says what to do.
@@ -24,30 +24,46 @@ ADVICE = (
 )
 EDGE = re.compile(r'"(.+)" -> "(.+)";')
 NODE = re.compile(r'"([^"]+)";')
+Needs = dict[str, set[str]]  # stages, each with those that it depends on
 
 
-def graph() -> dict[str, set[str]]:
-    """Each stage of dvc.yaml, in its order, with those that it depends on.
+def plan() -> Needs:
+    """The stages that are out of date or depend on such, each with those of them that it needs.
 
-    DVC knows it: dvc.yaml may have loops, folders and variables.
+    They are in the order of dvc.yaml. DVC knows them: the file may have loops, folders, variables.
 
     Raises:
-        StageFailed: DVC can't read dvc.yaml; it has said why.
+        StageFailed: DVC can't read its files; it has said why.
     """
-    done = processes.start("dvc", "dag", "--dot", stdout=subprocess.PIPE)
-    assert done.stdout is not None  # noqa: S101 - it is a pipe
-    lines = done.stdout.read().decode().splitlines()
-    if done.wait():
-        raise StageFailed("`dvc dag` failed; its message is above")
-    needs: dict[str, set[str]] = {node[1]: set() for node in map(NODE.fullmatch, lines) if node}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    # Side by side: DVC takes a second to start.
+    asked = _dvc("status", "--json", **pipes), _dvc("dag", "--dot", **pipes)
+    (found, _), (drawn, _) = answers = [process.communicate() for process in asked]
+    for process, (_, complaint) in zip(asked, answers, strict=True):
+        if process.returncode:
+            sys.stderr.write(complaint.decode(errors="replace"))
+            raise StageFailed("DVC can't say what is out of date; its message is above")
+    return _stale(_graph(drawn.decode()), json.loads(found))
+
+
+def _stale(needs: Needs, changed: Collection[str]) -> Needs:
+    stale = needs.keys() & changed
+    while more := {name for name, needed in needs.items() if needed & stale} - stale:
+        stale |= more
+    return {name: needed & stale for name, needed in needs.items() if name in stale}
+
+
+def _graph(drawn: str) -> Needs:
+    lines = drawn.splitlines()
+    needs: Needs = {node[1]: set() for node in map(NODE.fullmatch, lines) if node}
     for edge in map(EDGE.fullmatch, lines):
         if edge:
             needs[edge[2]].add(edge[1])
     return needs
 
 
-def run(needs: Mapping[str, set[str]]) -> list[str]:
-    """Run what is out of date, as many stages at once as there are cores.
+def run(needs: Needs) -> list[str]:
+    """Run the stages of `needs`, as many stages at once as there are cores.
 
     A stage starts when all that it depends on have ended. Of those that can start, the last in
     dvc.yaml is the first: list the longest last. What nothing can run beside is left to a plain
@@ -88,7 +104,7 @@ def run(needs: Mapping[str, set[str]]) -> list[str]:
 @dataclass(frozen=True)
 class _Child:
     name: str
-    process: Process
+    process: subprocess.Popen[bytes]
     untracked: list[str] = field(default_factory=list)
 
     def relay(self, width: int) -> None:
@@ -103,13 +119,14 @@ class _Child:
 
 def _repro(name: str, width: int, *arguments: str) -> _Child:
     """Run `dvc repro` to its end, and say whose lines are whose."""
-    # DVC holds its lock only while it reads and writes its own files, not while a command runs.
-    process = processes.start(
-        *("dvc", "--wait-for-lock", "repro", *arguments),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
+    process = _dvc(*("repro", *arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     child = _Child(name, process)
     child.relay(width)
     process.wait()
     return child
+
+
+def _dvc(*arguments: str, **streams: int) -> subprocess.Popen[bytes]:
+    # DVC holds its lock only while it reads and writes its own files, not while a command runs.
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments]
+    return subprocess.Popen(command, **streams)  # type: ignore[call-overload]

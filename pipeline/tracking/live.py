@@ -17,8 +17,6 @@ from typing import IO, Self
 
 import psutil
 
-from pipeline import processes
-from pipeline.processes import Process
 from pipeline.tracking import address
 
 PATIENCE = 4.0  # seconds that a finished stage waits for a further sign of life from a server
@@ -43,18 +41,17 @@ class LiveRun:
 
     def __init__(self, stage: str) -> None:
         self.stage = stage
-        self.process: Process | None = None
+        self.process: subprocess.Popen[bytes] | None = None
         self.epoch_began = 0.0
 
     def __enter__(self) -> Self:
         self.epoch_began = time.monotonic()
         if os.environ.get("PIPELINE_TRACKING") == "off":
             return self  # `make verify` rebuilds what is tracked already
-        self.process = processes.start(
-            "pipeline.tracking.follow",
-            self.stage,
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "pipeline.tracking.follow", self.stage],
             env=IMPATIENT | os.environ,
-            outlives=True,  # Ctrl-C is the stage's; the end of its input is the follower's
+            start_new_session=True,  # Ctrl-C is the stage's; the end of its input is the follower's
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -98,7 +95,7 @@ class LiveRun:
             os.write(_stream(self.process.stdin).fileno(), json.dumps(message).encode() + b"\n")
 
 
-def _ended_well(process: Process) -> bool:
+def _ended_well(process: subprocess.Popen[bytes]) -> bool:
     """Whether the follower ends its work, never silent and idle for longer than patience allows."""
     file = address.database(address.tracking_uri())
     patience = PATIENCE if file is None else PATIENCE_WITH_FILE
@@ -114,16 +111,13 @@ def _ended_well(process: Process) -> bool:
     return False
 
 
-def _worked(process: Process) -> float:
-    """Seconds of CPU that it has used; 0 if it has ended, and a fork server has seen to it."""
-    try:
-        user, system, *_ = psutil.Process(process.pid).cpu_times()
-    except psutil.NoSuchProcess:
-        return 0.0
+def _worked(process: subprocess.Popen[bytes]) -> float:
+    """Seconds of CPU that it has used."""
+    user, system, *_ = psutil.Process(process.pid).cpu_times()
     return float(user + system)
 
 
-def _close(process: Process) -> None:
+def _close(process: subprocess.Popen[bytes]) -> None:
     with suppress(OSError):
         _stream(process.stdin).close()
 

@@ -40,6 +40,30 @@ def test_what_a_living_dvc_holds_stays(busy: tuple[Path, subprocess.Popen[bytes]
     assert (root / dvc_locks.RECORD).read_text() == before
 
 
+def test_a_living_dvc_is_waited_for_with_one_line(
+    busy: tuple[Path, subprocess.Popen[bytes]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, process = busy
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(dvc_locks.wait_for_living, root)
+        time.sleep(3 * dvc_locks.LOOK)
+        assert not waiting.done()
+        process.kill()
+        process.wait()
+        waiting.result(timeout=30)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.endswith(
+        f" repro` (process {process.pid}) is at work here; waiting for it to end ..."
+    )
+
+
+def test_nobody_is_waited_for_where_nobody_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dvc_locks.wait_for_living(tmp_path)
+    assert capsys.readouterr().out == ""
+
+
 def test_what_a_killed_dvc_held_is_released_though_another_process_has_its_number(
     busy: tuple[Path, subprocess.Popen[bytes]],
 ) -> None:

@@ -147,8 +147,6 @@ def test_an_unknown_stage_is_told_the_known_ones(copy: Repository) -> None:
         ("pipeline/figures/codes.py", {"visualize"}),
         ("stages/train_dense_ae.py", {"train_dense_ae", "visualize"}),
         ("pipeline/errors.py", set()),
-        ("pipeline/processes.py", set()),
-        ("pipeline/forkserver/server.py", set()),
         ("pipeline/tracking/runs.py", set()),
         ("pipeline/progress.py", set()),
     ],

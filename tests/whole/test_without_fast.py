@@ -1,4 +1,4 @@
-"""The faster forms and the fork server may be deleted: everything is made, only slower."""
+"""The faster forms may be deleted: everything is made, only slower."""
 
 import json
 import shutil
@@ -12,11 +12,10 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def plain(repository: Repository, tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    """The small pipeline trained anew, after both folders were deleted."""
+    """The small pipeline trained anew, after their folder was deleted."""
     path = tmp_path_factory.mktemp("plain") / "repository"
     plain = Repository(shutil.copytree(repository.path, path, symlinks=True))
     shutil.rmtree(plain.path / "pipeline/training/fast")
-    shutil.rmtree(plain.path / "pipeline/forkserver")
     printed = plain.python("-m", "pipeline", "repro")
     assert all(f"> python3 -m stages {stage}" in printed for stage in TRAININGS)
     return plain
