@@ -42,7 +42,6 @@ class Runtime(Section):
 class SGD(Section):
     """Settings of `keras.optimizers.SGD`."""
 
-    name: Literal["sgd"]
     learning_rate: Rate
     momentum: Decay
     nesterov: bool
@@ -51,7 +50,6 @@ class SGD(Section):
 class Adadelta(Section):
     """Settings of `keras.optimizers.Adadelta`."""
 
-    name: Literal["adadelta"]
     learning_rate: Rate
     rho: Decay
     epsilon: Rate
@@ -60,15 +58,25 @@ class Adadelta(Section):
 class Adam(Section):
     """Settings of `keras.optimizers.Adam`."""
 
-    name: Literal["adam"]
     learning_rate: Rate
     beta_1: Decay
     beta_2: Decay
     epsilon: Rate
 
 
-OPTIMIZERS: dict[str, type[Section]] = {"sgd": SGD, "adadelta": Adadelta, "adam": Adam}
-Optimizer = Annotated[SGD | Adadelta | Adam, Field(discriminator="name")]
+class Optimizer(Section):
+    """Which optimizer, and settings for each: to try another is to change `name` alone."""
+
+    name: Literal["sgd", "adadelta", "adam"]
+    sgd: SGD
+    adadelta: Adadelta
+    adam: Adam
+
+    @property
+    def settings(self) -> Section:
+        """Those of the optimizer that `name` chooses."""
+        settings: Section = getattr(self, self.name)
+        return settings
 
 
 class TrainingParams(Section):
@@ -184,26 +192,17 @@ def with_values(document: Mapping[str, Any], point: Mapping[str, Any]) -> dict[s
 
 def _describe(model: type[BaseModel], error: ErrorDetails) -> str:
     location = [str(part) for part in error["loc"]]
-    # Pydantic adds the optimizer's name to the location: train_classifier.optimizer.sgd.momentum.
-    path = [
-        part
-        for index, part in enumerate(location)
-        if not (part in OPTIMIZERS and location[index - 1] == "optimizer")
-    ]
-    key = ".".join(path) or "(whole file)"
+    key = ".".join(location) or "(whole file)"
     match error["type"]:
         case "extra_forbidden":
-            nearest = difflib.get_close_matches(
-                path[-1], _known_keys(model, location), n=1, cutoff=0
-            )
-            return f"{key}: unknown key; did you mean '{nearest[0]}'?"
+            known = _known_keys(model, location)
+            nearest = difflib.get_close_matches(location[-1], known, n=1)
+            hint = f"did you mean '{nearest[0]}'?" if nearest else f"known: {', '.join(known)}"
+            return f"{key}: unknown key; {hint}"
         case "missing":
             return f"{key}: missing; every knob is set in this file"
         case "model_type" | "model_attributes_type":
             return f"{key}: found {error['input']!r}, expected a section of `key: value` lines"
-        case "union_tag_not_found" | "union_tag_invalid":
-            found = error["input"].get("name")
-            return f"{key}.name: found {found!r}, expected one of {', '.join(OPTIMIZERS)}"
         case "value_error":
             return f"{key}: {error['ctx']['error']}"
         case _:
@@ -214,11 +213,8 @@ def _describe(model: type[BaseModel], error: ErrorDetails) -> str:
 def _known_keys(model: type[BaseModel], location: list[str]) -> list[str]:
     section: Any = model
     for part in location[:-1]:
-        if part in OPTIMIZERS:
-            section = OPTIMIZERS[part]
-        elif part != "optimizer":
-            # The keys of a dict are the file's own; what is known is below them.
-            held = get_args(section)
-            found = held[1] if held else section.model_fields[part].annotation
-            section = get_args(found)[0] if type(None) in get_args(found) else found
+        # The keys of a dict are the file's own; what is known is below them.
+        held = get_args(section)
+        found = held[1] if held else section.model_fields[part].annotation
+        section = get_args(found)[0] if type(None) in get_args(found) else found
     return list(section.model_fields)

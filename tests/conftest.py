@@ -10,7 +10,7 @@ from hypothesis import settings
 
 from pipeline.outs import runtime
 from pipeline.params import PARAMS as PARAMS_FILE
-from pipeline.params import PipelineParams, load_params
+from pipeline.params import Optimizer, PipelineParams, Section, load_params
 
 if TYPE_CHECKING:
     from pipeline.data.datasets import Dataset
@@ -53,6 +53,12 @@ def tensorflow(params: PipelineParams) -> None:
 def params() -> PipelineParams:
     """The committed params.yaml."""
     return PARAMS
+
+
+def optimizer(settings: Section) -> Optimizer:
+    """One with these settings, chosen."""
+    kind = type(settings).__name__.lower()
+    return PARAMS.probe.optimizer.model_copy(update={"name": kind, kind: settings})
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Runs, made from the files that a stage wrote."""
 
 import os
+import re
 import subprocess
 import time
 from collections.abc import Callable
@@ -30,6 +31,7 @@ from pipeline.tracking.run_table import in_words
 from pipeline.tracking.store import Store
 from pipeline.training.declaration import trainings
 
+OPTIMIZER = re.compile(r"((?:.+\.)?optimizer)\.(\w+)\.\w+$")  # a setting of one, by its kind
 TEST_DATA = tuple(str(paths.PREPARED / f"test_{kind}.npy") for kind in ("images", "labels"))
 BATCH = 500  # metrics; the server takes at most 1,000 a call
 SignOfLife = Callable[[], None]
@@ -171,11 +173,20 @@ def _dataset(part: str, raw: str) -> DatasetInput:
 
 
 def flat_params(state: StageState) -> dict[str, Any]:
-    """Params by short names: the stage's own section without its name, so that runs line up."""
-    return {
+    """Params by short names: the stage's own section without its name, so that runs line up.
+
+    Settings of optimizers that were not used are left out.
+    """
+    flat = {
         name: leaf
         for key, value in state.params.items()
         for name, leaf in dvc_lock.flat(value, "" if key == state.name else key)
+    }
+    kinds = {name: OPTIMIZER.match(name) for name in flat}
+    return {
+        name: leaf
+        for name, leaf in flat.items()
+        if not (kind := kinds[name]) or flat.get(f"{kind[1]}.name") == kind[2]
     }
 
 

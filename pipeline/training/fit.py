@@ -60,10 +60,11 @@ def fit(
         epoch's batches while the weights changed; and the same after the epoch on `test`, as
         `test_loss` and so on.
     """
-    model, objective = forms.model(model, section.optimizer), forms.objective(objective)
+    settings = section.optimizer.settings
+    model, objective = forms.model(model, settings), forms.objective(objective)
     trainer = _Trainer(model, objective, section.batch_size)
     trainer.compile(
-        optimizer=forms.optimizer(section.optimizer),
+        optimizer=forms.optimizer(settings),
         loss=objective.loss,
         metrics=list(objective.metrics),
         jit_compile=False,  # XLA compiles for the CPU at hand: other machines, other bytes
@@ -184,7 +185,7 @@ class _History(keras.callbacks.Callback):
         if not all(map(math.isfinite, figures.values())):
             raise TrainingError(
                 f"epoch {epoch + 1}: found {figures}, expected finite numbers; "
-                "a smaller optimizer.learning_rate may help"
+                "a smaller learning_rate may help"
             )
         # Training before held out, loss before metrics; Keras sorts by name.
         names = sorted(figures, key=lambda name: ("test_" in name, "loss" not in name))

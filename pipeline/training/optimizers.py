@@ -7,12 +7,12 @@ from pipeline import params
 
 
 def build(settings: params.Section) -> keras.optimizers.Optimizer:
-    """The Keras optimizer that `settings` name and describe."""
-    options = settings.model_dump()
-    name = options.pop("name")
-    if name == "adadelta":
-        return _Adadelta(**options)
-    return keras.optimizers.get({"class_name": name, "config": options})
+    """The Keras optimizer that `settings` describe, and are named after."""
+    if isinstance(settings, params.Adadelta):
+        return _Adadelta(**settings.model_dump())
+    return keras.optimizers.get(
+        {"class_name": type(settings).__name__, "config": settings.model_dump()}
+    )
 
 
 class _Adadelta(keras.optimizers.Adadelta):

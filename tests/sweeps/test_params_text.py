@@ -17,9 +17,12 @@ TEXT = (Path(__file__).parents[2] / PARAMS).read_text()
     "point",
     [
         {"train_dense_ae.code_units": 32},
-        {"train_dense_ae.optimizer.learning_rate": 1e-05, "seed": 7},
-        {"train_classifier.optimizer.nesterov": True, "train_classifier.optimizer.momentum": 0.9},
-        {"probe.optimizer.epsilon": 0.1234, "probe.epochs": 1, "probe.optimizer.name": "adam"},
+        {"train_dense_ae.optimizer.adadelta.learning_rate": 1e-05, "seed": 7},
+        {
+            "train_classifier.optimizer.sgd.nesterov": True,
+            "train_classifier.optimizer.sgd.momentum": 0.9,
+        },
+        {"probe.optimizer.adam.epsilon": 0.1234, "probe.epochs": 1, "probe.optimizer.name": "adam"},
     ],
 )
 def test_the_values_differ_and_no_other_character(point: dict[str, Any]) -> None:
@@ -34,5 +37,8 @@ def test_the_values_differ_and_no_other_character(point: dict[str, Any]) -> None
 
 
 def test_with_the_values_that_it_has_nothing_changes() -> None:
-    point = {"train_dense_ae.code_units": 100, "train_conv_ae.optimizer.learning_rate": 1.0}
+    point = {
+        "train_dense_ae.code_units": 100,
+        "train_conv_ae.optimizer.adadelta.learning_rate": 1.0,
+    }
     assert params_text.changed(TEXT, point) == TEXT

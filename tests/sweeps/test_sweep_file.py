@@ -14,7 +14,7 @@ from pipeline.sweeps import sweep_file
 ROOT = Path(__file__).parents[2]
 DOCUMENT = params.read(ROOT / params.PARAMS)
 COMMITTED = params.read(ROOT / paths.SWEEP_FILE)
-UNITS, RATE = "train_dense_ae.code_units", "train_dense_ae.optimizer.learning_rate"
+UNITS, RATE = "train_dense_ae.code_units", "train_dense_ae.optimizer.adadelta.learning_rate"
 
 
 def load(tmp_path: Path, **changes: Any) -> sweep_file.SweepFile:

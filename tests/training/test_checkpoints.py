@@ -16,6 +16,7 @@ from pipeline.training import fit, objectives
 from pipeline.training.checkpoints import Checkpoint
 from pipeline.training.declaration import OnEpoch
 from stages import train_classifier, train_conv_ae, train_dense_ae
+from tests.conftest import optimizer as chosen
 from tests.training import noisy
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
@@ -30,9 +31,9 @@ stages:
     outs: [model.keras]
 """
 OPTIMIZERS = {
-    "sgd": SGD(name="sgd", learning_rate=0.1, momentum=0.0, nesterov=False),
-    "sgd with momentum": SGD(name="sgd", learning_rate=0.1, momentum=0.9, nesterov=True),
-    "adam": Adam(name="adam", learning_rate=0.01, beta_1=0.9, beta_2=0.999, epsilon=1e-7),
+    "sgd": SGD(learning_rate=0.1, momentum=0.0, nesterov=False),
+    "sgd with momentum": SGD(learning_rate=0.1, momentum=0.9, nesterov=True),
+    "adam": Adam(learning_rate=0.01, beta_1=0.9, beta_2=0.999, epsilon=1e-7),
 }
 
 
@@ -133,7 +134,7 @@ def test_the_state_of_noise_and_of_normalization_is_part_of_it(
 def test_the_state_of_every_optimizer_is_part_of_it(
     params: PipelineParams, digits: Dataset, optimizer: str
 ) -> None:
-    training_ = Training(params, digits, optimizer=OPTIMIZERS[optimizer])
+    training_ = Training(params, digits, optimizer=chosen(OPTIMIZERS[optimizer]))
     whole = training_.run()
     assert training_.interrupt(2).run() == whole
 

@@ -20,6 +20,7 @@ from pipeline.training import evaluation, fit, forms, objectives
 from pipeline.training.declaration import Task
 from pipeline.training.predictions import predictor
 from stages import train_classifier, train_conv_ae, train_dense_ae
+from tests.conftest import optimizer as chosen
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -35,11 +36,11 @@ APPROXIMATE = {
     *("ResourceSparseApplyRMSProp", "ResourceSparseApplyCenteredRMSProp"),
 }
 OPTIMIZERS = [
-    params.SGD(name="sgd", learning_rate=0.1, momentum=0.0, nesterov=False),
-    params.SGD(name="sgd", learning_rate=0.1, momentum=0.9, nesterov=False),
-    params.SGD(name="sgd", learning_rate=0.1, momentum=0.9, nesterov=True),
-    params.Adadelta(name="adadelta", learning_rate=1.0, rho=0.95, epsilon=1e-7),
-    params.Adam(name="adam", learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7),
+    params.SGD(learning_rate=0.1, momentum=0.0, nesterov=False),
+    params.SGD(learning_rate=0.1, momentum=0.9, nesterov=False),
+    params.SGD(learning_rate=0.1, momentum=0.9, nesterov=True),
+    params.Adadelta(learning_rate=1.0, rho=0.95, epsilon=1e-7),
+    params.Adam(learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7),
 ]
 
 
@@ -77,9 +78,9 @@ def train(
     model: keras.Model,
     digits: Dataset,
     objective: objectives.Objective,
-    optimizer: params.Optimizer,
+    settings: params.Section,
 ) -> None:
-    section = params.TrainingParams(epochs=1, batch_size=32, optimizer=optimizer)
+    section = params.TrainingParams(epochs=1, batch_size=32, optimizer=chosen(settings))
     fit.fit(
         model,
         (digits.train_images[:40], digits.train_labels[:40]),
@@ -90,11 +91,11 @@ def train(
     )
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda optimizer: str(optimizer.name))
+@pytest.mark.parametrize("settings", OPTIMIZERS, ids=lambda settings: type(settings).__name__)
 @pytest.mark.usefixtures("form")
 @pytest.mark.parametrize("stage", ["train_classifier", "train_dense_ae", "train_conv_ae"])
 def test_no_training_runs_an_approximate_kernel(
-    params: PipelineParams, digits: Dataset, stage: str, optimizer: params.Optimizer
+    params: PipelineParams, digits: Dataset, stage: str, settings: params.Section
 ) -> None:
     objective, section = objectives.reconstruction(), params.section(stage)
     match stage:
@@ -106,7 +107,7 @@ def test_no_training_runs_an_approximate_kernel(
             objective = objectives.classification(len(digits.classes))
             model = train_classifier.build(section, digits.side, len(digits.classes))
     with kernels() as found:
-        train(model, digits, objective, optimizer)
+        train(model, digits, objective, settings)
     assert any("MatMul" in name or "Conv2D" in name for name in found)
     assert not APPROXIMATE & found
 

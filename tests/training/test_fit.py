@@ -19,6 +19,7 @@ from pipeline.outs.runtime import start_tensorflow
 from pipeline.params import PipelineParams, TrainingParams
 from pipeline.training import fit, objectives
 from stages import train_classifier, train_conv_ae, train_dense_ae
+from tests.conftest import optimizer
 from tests.training import noisy
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
@@ -173,9 +174,9 @@ def test_training_is_keras_fed_the_same_order(
     params: PipelineParams, digits: Dataset, finished: Callable[[str], Stage], name: str
 ) -> None:
     plain = Stage(name, params)
-    settings = plain.section.optimizer.model_dump()
+    chosen = plain.section.optimizer
     plain.model.compile(
-        optimizer={"class_name": settings.pop("name"), "config": settings},
+        optimizer={"class_name": chosen.name, "config": chosen.settings.model_dump()},
         loss=plain.objective.loss,
         metrics=list(plain.objective.metrics),
     )
@@ -213,6 +214,6 @@ def test_a_training_that_diverges_ends_with_what_may_help(
     params: PipelineParams, digits: Dataset
 ) -> None:
     stage = Stage("classifier", params)
-    steep = stage.section.optimizer.model_copy(update={"learning_rate": 1e30})
-    with pytest.raises(TrainingError, match=r"epoch 1: .*nan.*smaller optimizer\.learning_rate"):
-        stage.fit(digits, optimizer=steep)
+    steep = stage.section.optimizer.settings.model_copy(update={"learning_rate": 1e30})
+    with pytest.raises(TrainingError, match=r"epoch 1: .*nan.*smaller learning_rate"):
+        stage.fit(digits, optimizer=optimizer(steep))

@@ -27,7 +27,7 @@ def after_steps(optimizer: keras.optimizers.Optimizer) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("rho", [0.5, 0.95])
 def test_adadelta_takes_the_steps_of_keras(rho: float) -> None:
-    settings = Adadelta(name="adadelta", learning_rate=0.7, rho=rho, epsilon=1e-6)
+    settings = Adadelta(learning_rate=0.7, rho=rho, epsilon=1e-6)
     plain = keras.optimizers.Adadelta(learning_rate=0.7, rho=rho, epsilon=1e-6)
     ours, theirs = after_steps(optimizers.build(settings)), after_steps(plain)
     for our, their in zip(ours, theirs, strict=True):
@@ -36,7 +36,7 @@ def test_adadelta_takes_the_steps_of_keras(rho: float) -> None:
 
 @pytest.mark.parametrize("sparse", [False, True])
 def test_a_plain_step_of_sgd_is_that_of_keras(sparse: bool) -> None:
-    settings = SGD(name="sgd", learning_rate=0.25, momentum=0.0, nesterov=False)
+    settings = SGD(learning_rate=0.25, momentum=0.0, nesterov=False)
     start, rows = np.linspace(-1, 1, 12, dtype=np.float32).reshape(4, 3), [3, 1]
     coefficients = np.arange(6, dtype=np.float32).reshape(2, 3)
 
@@ -61,14 +61,14 @@ def test_a_plain_step_of_sgd_is_that_of_keras(sparse: bool) -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        SGD(name="sgd", learning_rate=0.3, momentum=0.6, nesterov=True),
-        Adadelta(name="adadelta", learning_rate=0.3, rho=0.8, epsilon=1e-5),
-        Adam(name="adam", learning_rate=0.3, beta_1=0.7, beta_2=0.8, epsilon=1e-5),
+        SGD(learning_rate=0.3, momentum=0.6, nesterov=True),
+        Adadelta(learning_rate=0.3, rho=0.8, epsilon=1e-5),
+        Adam(learning_rate=0.3, beta_1=0.7, beta_2=0.8, epsilon=1e-5),
     ],
-    ids=lambda settings: settings.name,
+    ids=lambda settings: type(settings).__name__,
 )
 def test_an_optimizer_is_made_with_every_setting(settings: Section) -> None:
     expected = settings.model_dump()
     optimizer = optimizers.build(settings)
-    assert type(optimizer).__name__.lower().lstrip("_") == expected.pop("name")
+    assert type(optimizer).__name__.lstrip("_") == type(settings).__name__
     assert {key: optimizer.get_config()[key] for key in expected} == pytest.approx(expected)

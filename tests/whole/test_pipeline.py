@@ -166,6 +166,16 @@ def test_an_experiment_in_a_temporary_folder_logs_to_the_same_store(
     assert "brief" in repository.dvc("exp", "show")
 
 
+def test_another_optimizer_is_one_switch_away(copy: Repository) -> None:
+    copy.dvc("exp", "run", "-S", "train_dense_ae.optimizer.name=adam", "train_dense_ae")
+    run = next(run for run in copy.runs() if run.data.tags["dvc.stage"] == "train_dense_ae")
+    used = {key for key in run.data.params if key.startswith("optimizer.")}
+    settings = ("learning_rate", "beta_1", "beta_2", "epsilon")
+    assert used == {"optimizer.name", *(f"optimizer.adam.{name}" for name in settings)}
+    assert run.data.params["optimizer.name"] == "adam"
+    assert run.data.params["probe.optimizer.name"] == "adam"
+
+
 def test_dvc_shows_metrics_plots_and_what_a_changed_param_is(
     repository: Repository, tmp_path: Path
 ) -> None:

@@ -69,7 +69,7 @@ def runs_of(repository: Repository, kind: str = "sweep") -> tuple[Run, list[Run]
 def swept(repository: Repository, tmp_path_factory: pytest.TempPathFactory) -> Repository:
     """A repository after a sweep of three learning rates, one of which diverges."""
     clone = copied(repository, tmp_path_factory.mktemp("sweep") / "clone")
-    rates = {"train_dense_ae.optimizer.learning_rate": {"choices": [0.5, 1.0, DIVERGES]}}
+    rates = {"train_dense_ae.optimizer.adadelta.learning_rate": {"choices": [0.5, 1.0, DIVERGES]}}
     write_sweep(clone, rates)
     process = subprocess.Popen(
         [sys.executable, "-m", "pipeline", "sweep"],
@@ -122,7 +122,7 @@ def test_the_best_trial_applied_gives_the_same_bytes_as_a_stage(copy: Repository
         key=lambda trial: trial.metrics["test_bce"],
     )
     assert "the best again" in sweep(copy, "--resume")  # what was applied makes it no other sweep
-    rate = best.chosen["train_dense_ae.optimizer.learning_rate"]
+    rate = best.chosen["train_dense_ae.optimizer.adadelta.learning_rate"]
     assert len(changed) == (1 if rate == 1.0 else 2)  # epochs, and the rate if it is another
 
     copy.python("-m", "stages", "train_dense_ae", PIPELINE_TRACKING="off")
@@ -139,8 +139,8 @@ def test_each_trial_is_a_run_below_one_of_the_whole(swept: Repository) -> None:
     for run, trial in zip(below, ended, strict=True):
         assert run.info.status == {"finished": "FINISHED", "failed": "FAILED"}[trial.status]
         assert run.data.params.keys() == ordinary.data.params.keys()
-        rate = trial.chosen["train_dense_ae.optimizer.learning_rate"]
-        assert float(run.data.params["optimizer.learning_rate"]) == rate
+        rate = trial.chosen["train_dense_ae.optimizer.adadelta.learning_rate"]
+        assert float(run.data.params["optimizer.adadelta.learning_rate"]) == rate
         assert trial.metrics.items() <= run.data.metrics.items()
         losses = swept.client.get_metric_history(run.info.run_id, "loss")
         assert [point.value for point in losses] == [row["loss"] for row in trial.history]
@@ -218,7 +218,7 @@ def test_optuna_draws_from_ranges_and_early_stopping_ends_what_is_not_among_the_
     clone = copied(repository, tmp_path / "clone")
     search = {
         "train_dense_ae.code_units": {"integers": [2, 40]},
-        "train_dense_ae.optimizer.learning_rate": {"loguniform": [0.0001, 2.0]},
+        "train_dense_ae.optimizer.adadelta.learning_rate": {"loguniform": [0.0001, 2.0]},
     }
     others = {"metric": "test_loss", "params": {"train_dense_ae.epochs": 12}}
     write_sweep(clone, search, trials=6, searcher="optuna", early_stopping=True, **others)
@@ -226,7 +226,7 @@ def test_optuna_draws_from_ranges_and_early_stopping_ends_what_is_not_among_the_
     ended = kept(clone)
     assert len(ended) == 6
     for trial in ended:
-        rate = trial.chosen["train_dense_ae.optimizer.learning_rate"]
+        rate = trial.chosen["train_dense_ae.optimizer.adadelta.learning_rate"]
         assert rate == float(f"{rate:.4g}")
         assert 2 <= trial.chosen["train_dense_ae.code_units"] <= 40
         assert len(trial.history) == 12 or trial.status == "stopped"

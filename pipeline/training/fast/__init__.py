@@ -55,7 +55,7 @@ def objective(plain: Objective) -> Objective:
 
 
 def optimizer(settings: params.Section) -> keras.optimizers.Optimizer:
-    """The optimizer that `settings` name and describe."""
+    """The optimizer that `settings` describe, and are named after."""
     return sgd.build(settings) if sgd.is_plain(settings) else optimizers.build(settings)
 
 

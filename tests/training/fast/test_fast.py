@@ -13,8 +13,8 @@ from pipeline.training import fast, objectives
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
-PLAIN = params.SGD(name="sgd", learning_rate=0.01, momentum=0.0, nesterov=False)
-MOMENTUM = params.SGD(name="sgd", learning_rate=0.01, momentum=0.9, nesterov=False)
+PLAIN = params.SGD(learning_rate=0.01, momentum=0.0, nesterov=False)
+MOMENTUM = params.SGD(learning_rate=0.01, momentum=0.9, nesterov=False)
 SIDE = 28
 
 

@@ -12,7 +12,7 @@ from stages import train_classifier
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
-PLAIN = SGD(name="sgd", learning_rate=0.01, momentum=0.0, nesterov=False)
+PLAIN = SGD(learning_rate=0.01, momentum=0.0, nesterov=False)
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_a_step_of_training_reads_and_writes_rows_of_the_weights_once(
     model: keras.Model, params: PipelineParams
 ) -> None:
     form = fast.model(model, PLAIN)
-    optimizer = fast.optimizer(params.section("train_classifier").optimizer)
+    optimizer = fast.optimizer(params.section("train_classifier").optimizer.settings)
     optimizer.build(form.trainable_variables)
 
     @tf.function
