@@ -1,4 +1,4 @@
-"""Run one stage: `python -m stages train_classifier`. DVC does so; see dvc.yaml.
+"""Run one stage: `python stages train_classifier`. DVC does so; see dvc.yaml.
 
 The params are checked and the runtime is pinned before NumPy and TensorFlow are imported: a mistake
 is reported at once, and no library starts with other settings.
@@ -8,8 +8,6 @@ import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from pipeline.outs import paths
 
 if TYPE_CHECKING:
     import keras
@@ -27,7 +25,7 @@ def main(arguments: list[str]) -> None:
     from pipeline.outs import runtime
     from pipeline.params import PARAMS, load_params
 
-    parser = argparse.ArgumentParser(prog="python -m stages", description="Run one stage.")
+    parser = argparse.ArgumentParser(prog="python stages", description="Run one stage.")
     with errors.reported():
         parser.add_argument("stage", choices=stage_files.names())
         stage = parser.parse_args(arguments).stage
@@ -52,7 +50,7 @@ def _train(stage: str, training: "Training", params: "PipelineParams") -> None:
     runtime.start_tensorflow(params.seed, params.runtime)
 
     from pipeline import progress
-    from pipeline.outs import model_archive
+    from pipeline.outs import model_archive, paths
     from pipeline.tracking.live import LiveRun
     from pipeline.training.checkpoints import Checkpoint
     from pipeline.training.declaration import Task
@@ -80,6 +78,8 @@ def _own_python() -> Path | None:
 
     DVC may be an editor's or pipx's, and takes whichever `python3` is first on PATH.
     """
+    from pipeline.outs import paths
+
     environment = paths.root() / ".venv"
     if environment.resolve() == Path(sys.prefix).resolve():
         return None
@@ -88,6 +88,8 @@ def _own_python() -> Path | None:
 
 
 if __name__ == "__main__":
+    # The packages lie beside this one, in which Python looks.
+    sys.path.insert(0, os.fspath(Path(__file__).resolve().parents[1]))
     if python := _own_python():
-        os.execv(python, [os.fspath(python), "-m", "stages", *sys.argv[1:]])
+        os.execv(python, [os.fspath(python), "stages", *sys.argv[1:]])
     main(sys.argv[1:])

@@ -145,7 +145,7 @@ def test_every_stage_has_its_script_and_every_script_its_stage() -> None:
     scripts = {path.stem for path in (ROOT / "stages").glob("[!_]*.py")}
     assert scripts == set(STAGES)
     for stage, entry in STAGES.items():
-        assert entry["cmd"] == f"python3 -m stages {stage}"
+        assert entry["cmd"] == f"python3 stages {stage}"
 
 
 def _functions(file: str) -> dict[str, ast.FunctionDef]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.commands import arguments
 from pipeline.errors import PromotionError
-from pipeline.outs import runtime
+from pipeline.outs import variables
 from pipeline.params import PARAMS, load_params
 from pipeline.tracking import registry
 from pipeline.tracking.store import Store, faults_reported
@@ -47,10 +47,10 @@ def main(*, stage: str, host: str, port: int) -> None:
     )
     # What the metrics were measured with, so that answers are the same; the address of the store
     # may hold a password, which a command line would show to everyone.
-    kept = {key: value for key, value in os.environ.items() if key not in runtime.UNWANTED}
+    kept = {key: value for key, value in os.environ.items() if key not in variables.DROPPED}
     environment = {
         **kept,
-        **runtime.pins(settings),
+        **variables.pins(settings),
         "TF_NUM_INTRAOP_THREADS": str(settings.threads),
         "TF_NUM_INTEROP_THREADS": "1",
         "MLFLOW_TRACKING_URI": store.uri,

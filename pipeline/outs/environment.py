@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import params
-from pipeline.outs import artifacts, paths, runtime
+from pipeline.outs import artifacts, paths, runtime, variables
 
 # What computes, draws or writes an out; the rest of requirements.lock only carries them.
 PACKAGES = ("h5py", "keras", "matplotlib", "ml-dtypes", "numpy", "pillow", "tensorflow")
@@ -26,7 +26,7 @@ def used(settings: params.Runtime) -> dict[str, Any]:
         "cpu_features": runtime.allowed_features(settings),
         "threads": {
             "tensorflow": settings.threads,
-            "openblas": int(runtime.pins(settings)["OPENBLAS_NUM_THREADS"]),
+            "openblas": int(variables.pins(settings)["OPENBLAS_NUM_THREADS"]),
         },
     }
 

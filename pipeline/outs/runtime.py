@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pipeline import params
 from pipeline.errors import MachineError
+from pipeline.outs import variables
 
 REQUIRED = ("avx2", "fma")
 CPUINFO = Path("/proc/cpuinfo")
@@ -21,47 +22,16 @@ CPUINFO = Path("/proc/cpuinfo")
 # autoencoder had a million page faults, and 30 core-seconds; it has 200,000, and 27.
 M_TOP_PAD, KEPT = -2, 16 * 2**20  # malloc.h has the first
 FEATURES = (*REQUIRED, "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile")
-# What a caller's environment might hold that changes a result; `pins` sets some of it again.
-UNWANTED = (
-    *("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES"),
-    *("TF_XLA_FLAGS", "XLA_FLAGS", "NPY_ENABLE_CPU_FEATURES"),
-    *("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"),
-)
 UNUSED = ("matplotlib", "pandas", "scipy", "sklearn")
 # absl's log lines: severity and date, then time, thread and source.
 CHATTER = re.compile(rb"WARNING: All log messages before absl|[IWE]\d{4} \d\d:\d\d:\d\d")
 _pinned: params.Runtime | None = None  # what this process was pinned to
 
 
-def pins(runtime: params.Runtime) -> dict[str, str]:
-    """The environment variables that decide a result, read by libraries when they are imported."""
-    always = {
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        "KERAS_BACKEND": "tensorflow",
-        # 2-3 x faster convolutions, and by default on or off by the kind of CPU.
-        "TF_ENABLE_ONEDNN_OPTS": "1",
-        # What goes wrong is raised in Python; the C++ log's errors are notes on missing kernels.
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        # A GPU would give other bytes.
-        "CUDA_VISIBLE_DEVICES": "-1",
-        # Figures are files. Jupyter exports a backend of its own, which isn't installed here.
-        "MPLBACKEND": "agg",
-    }
-    if runtime.cpu_isa == "native":
-        return always
-    return always | {
-        "ONEDNN_MAX_CPU_ISA": "AVX2",
-        "OPENBLAS_CORETYPE": "Haswell",
-        "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
-    }
-
-
 def pin(runtime: params.Runtime) -> None:
-    """Set `pins`, whatever the caller's environment says.
+    """Set the environment `variables`, whatever the caller has.
 
     Weights change with the number of threads and with the instruction set that oneDNN picks.
-    A process that a fork server made comes pinned, with NumPy and TensorFlow imported.
 
     Raises:
         MachineError: this CPU lacks what the pins ask for.
@@ -74,7 +44,7 @@ def pin(runtime: params.Runtime) -> None:
 
 
 def confirm(runtime: params.Runtime) -> None:
-    """Set `pins` in a process that was started with them, as a worker of a cluster is.
+    """Set the `variables` in a process that was started with them, as a worker of a cluster is.
 
     What NumPy reads of them has been read; what others have added since is dropped.
 
@@ -87,9 +57,7 @@ def confirm(runtime: params.Runtime) -> None:
             f"runtime.cpu_isa is avx2, but this CPU has no {' and no '.join(missing)}; "
             "set it to native, and expect other bytes than the committed ones"
         )
-    for name in UNWANTED:
-        os.environ.pop(name, None)
-    os.environ |= pins(runtime)
+    variables.apply(runtime)
 
 
 def cpu_features() -> list[str]:

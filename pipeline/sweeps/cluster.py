@@ -19,7 +19,7 @@ import stages
 from pipeline.data import datasets
 from pipeline.data.datasets import Dataset
 from pipeline.errors import SweepError
-from pipeline.outs import paths, runtime
+from pipeline.outs import paths, variables
 from pipeline.params import Runtime
 from pipeline.sweeps import worker
 from pipeline.sweeps.sampling import Search
@@ -41,7 +41,7 @@ def cluster(settings: Runtime, dataset: Dataset) -> Iterator[None]:
     address = os.environ.get("RAY_ADDRESS")
     # Read when NumPy and TensorFlow are imported, so a worker has them from its start. What may
     # not be set can't be unset from here: empty it is without effect, and `confirm` removes it.
-    pinned = dict.fromkeys(runtime.UNWANTED, "") | runtime.pins(settings)
+    pinned = dict.fromkeys(variables.DROPPED, "") | variables.pins(settings)
     common: dict[str, Any] = {
         # The code travels, so a node needs the packages and no clone of the repository.
         "runtime_env": {

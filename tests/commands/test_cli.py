@@ -1,4 +1,4 @@
-"""The two command lines, `python -m pipeline` and `python -m stages`, and how they tell errors."""
+"""The two command lines, `python -m pipeline` and `python stages`, and how they tell errors."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The command itself, `python -m stages prepare`: one line for a bad file, and no out changed."""
+"""The command itself, `python stages prepare`: one line for a bad file, and no out changed."""
 
 import os
 import pickle

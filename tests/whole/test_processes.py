@@ -26,7 +26,7 @@ WAYS = {
 KINDS = {
     "make repro": r"-m pipeline repro",
     "DVC": r"-m dvc .*repro --single-item train_conv_ae",
-    "a stage": r"-m stages train_conv_ae",
+    "a stage": r" stages train_conv_ae",
     "a follower": r"-m pipeline.tracking.follow train_conv_ae",
 }
 

@@ -17,7 +17,7 @@ def plain(repository: Repository, tmp_path_factory: pytest.TempPathFactory) -> R
     plain = Repository(shutil.copytree(repository.path, path, symlinks=True))
     shutil.rmtree(plain.path / "pipeline/training/fast")
     printed = plain.python("-m", "pipeline", "repro")
-    assert all(f"> python3 -m stages {stage}" in printed for stage in TRAININGS)
+    assert all(f"> python3 stages {stage}" in printed for stage in TRAININGS)
     return plain
 
 
