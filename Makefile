@@ -5,8 +5,8 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # DVC runs commands by the caller's SHELL; a service's may be one that refuses.
 export SHELL := /bin/sh
-# The packages here are found in the working directory, where it would keep Python from looking.
-unexport PYTHONSAFEPATH
+# pipeline/outs/variables.py has the reasons; DVC and MLflow need them unset, too.
+unexport PYTHONSAFEPATH PYTHONWARNINGS PYTHONOPTIMIZE
 
 .PHONY: help repro verify test lint lock track ui compare promote serve bench sweep
 

@@ -30,7 +30,7 @@ COMMANDS = {
 def main(arguments: list[str] | None = None) -> None:
     """Run the command that `arguments`, by default the command line's, name."""
     given = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m pipeline", description="Run a command.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     with errors.reported(), _read():
         for name, text in COMMANDS.items():

@@ -67,9 +67,14 @@ def _repro(*, from_scratch: bool) -> None:
 
 def _check_repository() -> None:
     """DVC asks for git, unless it is set to do without."""
+    if not shutil.which("git"):
+        raise RepositoryError("git: not found on PATH, expected it there: DVC's files are in git")
     git = ("git", "rev-parse", "--git-dir")
-    if subprocess.run(git, capture_output=True, check=False).returncode == 0:
+    asked = subprocess.run(git, capture_output=True, text=True, check=False)
+    if asked.returncode == 0:
         return
+    if "not a git repository" not in asked.stderr:
+        raise RepositoryError(" ".join(asked.stderr.split()))
     setting = (sys.executable, "-m", "dvc", "config", "core.no_scm")
     done = subprocess.run(setting, capture_output=True, text=True, check=False)
     if done.stdout.strip().lower() != "true":

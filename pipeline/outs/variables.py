@@ -20,8 +20,10 @@ DROPPED = {
     # Keras would train for fewer epochs than params.yaml says.
     "KERAS_MAX_EPOCHS": "ends trainings early",
     "KERAS_MAX_STEPS_PER_EPOCH": "ends epochs early",
-    # `python -m`, by which a stage starts what records its run, looks in the working directory.
-    "PYTHONSAFEPATH": "keeps Python from the packages here",
+    # A stage starts what records its run by `python -m`, which takes them over.
+    "PYTHONSAFEPATH": "keeps Python from the packages in the working directory",
+    "PYTHONWARNINGS": "warnings of DVC and TensorFlow, if made errors, end them",
+    "PYTHONOPTIMIZE": "removes docstrings, which MLflow reads",
 }
 
 
