@@ -8,7 +8,7 @@ export SHELL := /bin/sh
 # pipeline/outs/variables.py has the reasons; DVC and MLflow need them unset, too.
 unexport PYTHONSAFEPATH PYTHONWARNINGS PYTHONOPTIMIZE
 
-.PHONY: help repro verify test lint lock track ui compare promote serve bench sweep
+.PHONY: help repro verify doctor test lint lock track ui compare promote serve bench sweep
 
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,6 +18,9 @@ repro: .venv/.complete  ## run what is out of date, then show the results
 
 verify: .venv/.complete  ## rebuild HEAD and hold every out against dvc.lock
 	@$(BIN)/python -m pipeline verify
+
+doctor: .venv/.complete  ## check what the pipeline needs of this machine
+	@$(BIN)/python -m pipeline doctor
 
 track: .venv/.complete  ## make the MLflow runs that are missing for dvc.lock
 	@$(BIN)/python -m pipeline track

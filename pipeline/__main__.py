@@ -15,6 +15,7 @@ from pipeline import errors
 
 COMMANDS = {
     "repro": "run what is out of date, and show the results",
+    "doctor": "check what the pipeline needs of this machine, one line each",
     "params": "list every setting with its type, range and value",
     "track": "make the MLflow runs that are missing for dvc.lock",
     "verify": "rebuild HEAD and compare every out with dvc.lock",

@@ -2,13 +2,11 @@
 
 import argparse
 import shutil
-import subprocess
 import sys
 
-from pipeline.errors import RepositoryError
 from pipeline.outs import dvc_lock, paths
 from pipeline.params import PARAMS, load_params
-from pipeline.reproduction import dvc_locks, results_table, scheduler
+from pipeline.reproduction import dvc_locks, repository, results_table, scheduler
 from pipeline.tracking.live import UNTRACKED
 
 NEXT = f"""\
@@ -40,7 +38,7 @@ def main(*, from_scratch: bool) -> None:
         StageFailed: a stage ended with an error, which it has reported.
     """
     load_params(PARAMS)
-    _check_repository()
+    repository.check()
     with dvc_locks.alone():
         _repro(from_scratch=from_scratch)
 
@@ -63,22 +61,3 @@ def _repro(*, from_scratch: bool) -> None:
         names = ", ".join(line.split(maxsplit=1)[0] for line in untracked)
         _, reason = untracked[-1].split(maxsplit=1)
         print(f"{UNTRACKED}{names} {reason}", file=sys.stderr)
-
-
-def _check_repository() -> None:
-    """DVC asks for git, unless it is set to do without."""
-    if not shutil.which("git"):
-        raise RepositoryError("git: not found on PATH, expected it there: DVC's files are in git")
-    git = ("git", "rev-parse", "--git-dir")
-    asked = subprocess.run(git, capture_output=True, text=True, check=False)
-    if asked.returncode == 0:
-        return
-    if "not a git repository" not in asked.stderr:
-        raise RepositoryError(" ".join(asked.stderr.split()))
-    setting = (sys.executable, "-m", "dvc", "config", "core.no_scm")
-    done = subprocess.run(setting, capture_output=True, text=True, check=False)
-    if done.stdout.strip().lower() != "true":
-        raise RepositoryError(
-            "found no git repository here, expected one; `git init` makes one, or "
-            "`.venv/bin/dvc config --local core.no_scm true` does without"
-        )

@@ -71,7 +71,7 @@ def wait_for_living(root: Path = Path()) -> None:
     """
     waited_for: set[int] = set()
     release_dead(root)
-    while holders := _holders(root):
+    while holders := holders_of(root):
         if new := holders.keys() - waited_for:
             names = ", ".join(f"`{holders[number]}` (process {number})" for number in sorted(new))
             print(f"{names} is at work here; waiting for it to end ...", flush=True)
@@ -80,7 +80,7 @@ def wait_for_living(root: Path = Path()) -> None:
         release_dead(root)
 
 
-def _holders(root: Path) -> dict[int, str]:
+def holders_of(root: Path = Path()) -> dict[int, str]:
     """The processes in the record, with their commands; none while it is being written."""
     try:
         held = json.loads((root / RECORD).read_bytes())

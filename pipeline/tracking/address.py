@@ -3,22 +3,35 @@
 import os
 import re
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from pipeline.outs import paths
 
 SQLITE = "sqlite:///"
+HOSTED = ("databricks", "uc")  # names of stores without a scheme; none is a folder's
 DATABASES = ("postgresql", "mysql", "mssql")  # the others that MLflow keeps runs in
 
 
 def tracking_uri() -> str:
     """Where runs are recorded.
 
-    A SQLite file that is named relative to the repository is the same from everywhere: MLflow would
-    look for it in the temporary copy of an experiment.
+    A SQLite file or a folder that is named relative to the repository is the same from everywhere:
+    MLflow would look for it in the temporary copy of an experiment.
     """
     uri = os.environ.get("MLFLOW_TRACKING_URI", "").strip().rstrip("/")
     file = database(uri or f"{SQLITE}mlflow.db")
-    return f"{SQLITE}{paths.root() / file}" if file else uri
+    if file:
+        return f"{SQLITE}{paths.root() / file}"
+    folder = _folder(uri)
+    return (paths.root() / folder).as_uri() if folder else uri
+
+
+def _folder(uri: str) -> Path | None:
+    """The folder of a store of plain files, if `uri` names one."""
+    parsed = urlsplit(uri)
+    if parsed.scheme == "file":
+        return Path(unquote(parsed.netloc + parsed.path))
+    return None if parsed.scheme or uri.startswith(HOSTED) else Path(uri)
 
 
 def database(uri: str) -> Path | None:

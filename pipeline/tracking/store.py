@@ -36,11 +36,16 @@ class Store:
         make: whether to make what is missing of it. A command that only looks does not.
 
     Raises:
-        TrackingError: the experiment is missing, and is not to be made.
+        TrackingError: the experiment is missing, and is not to be made; or the store is a folder.
     """
 
     def __init__(self, *, make: bool = True) -> None:
         self.uri = address.tracking_uri()
+        if self.uri.startswith("file:"):
+            raise TrackingError(
+                f"{self.uri}: a folder, where MLflow keeps runs no more; expected a database or a "
+                "server: MLFLOW_TRACKING_URI=sqlite:///mlflow.db, or unset"
+            )
         file = address.database(self.uri)
         if not make and file and not file.exists():
             raise TrackingError(f"{file}: found no runs, expected some; {MAKES_RUNS}")

@@ -1,0 +1,120 @@
+"""`make doctor`: what is wrong comes first, with what mends it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pipeline.reproduction import dvc_locks
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder with the committed files and data, in git."""
+    for name in ("dvc.yaml", "dvc.lock", "params.yaml", "requirements.lock", "environment.json"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "data/raw", tmp_path / "data/raw")
+    for name in ("pipeline", "stages"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    for command in ("git init --quiet", f"{sys.executable} -m dvc init --quiet"):
+        subprocess.run(command.split(), cwd=tmp_path, check=True)
+    return tmp_path
+
+
+def examined(project: Path, **variables: str) -> tuple[int, list[str]]:
+    """The exit status, and the lines."""
+    kept = {name: value for name, value in os.environ.items() if "MLFLOW" not in name}
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "doctor"],
+        cwd=project,
+        env=kept | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    return done.returncode, done.stdout.splitlines()
+
+
+def test_where_nothing_is_wrong_every_line_is_fine(project: Path) -> None:
+    code, lines = examined(project)
+    assert code == 0, lines
+    subjects = [line.removeprefix("fine   ").split(": ")[0] for line in lines]
+    expected = "machine instruction Python packages git DVC params.yaml results locks MLflow"
+    assert set(expected.split()) <= {subject.split()[0] for subject in subjects}
+    assert all(line.startswith("fine   ") for line in lines)
+
+
+def test_what_is_wrong_comes_first_with_what_mends_it(project: Path) -> None:
+    shutil.rmtree(project / ".git")
+    (project / "data/raw/mnist.pkl").unlink()
+    (project / "requirements.lock").write_text("numpy==1.0.0 \\\n")
+    (project / ".venv").unlink()
+    code, lines = examined(project)
+    assert code == 1
+    expected = (
+        "Python: ",
+        "packages: not those of requirements.lock: numpy ",
+        "git: found no git repository here, expected one; `git init` makes one",
+        "data: data/raw/mnist.pkl: not found; `git checkout`, or `dvc pull`, brings it",
+    )
+    for line, start in zip(lines, expected, strict=False):
+        assert line.startswith(f"WRONG  {start}")
+        assert "; " in line
+    assert all(line.startswith("fine") for line in lines[len(expected) :])
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "line"),
+    [
+        (
+            "params.yaml",
+            "seed: 42\n",
+            "params: params.yaml: runtime: missing; every knob is set in",
+        ),
+        ("dvc.lock", "stages: {}\n", "results: "),
+    ],
+)
+def test_a_file_that_is_wrong_is_named(project: Path, file: str, content: str, line: str) -> None:
+    (project / file).write_text(content)
+    code, lines = examined(project)
+    assert code == 1
+    assert any(found.startswith(f"WRONG  {line}") for found in lines)
+
+
+def test_a_store_that_does_not_answer_is_named_without_its_password(project: Path) -> None:
+    code, lines = examined(project, MLFLOW_TRACKING_URI="http://me:hidden@127.0.0.1:9")
+    assert code == 1
+    assert lines[0].startswith("WRONG  store: http://127.0.0.1:9: ")
+    assert "unset MLFLOW_TRACKING_URI" in lines[0]
+    assert not any("hidden" in line for line in lines)
+
+
+def test_variables_are_listed_with_what_becomes_of_them(project: Path) -> None:
+    secret = {"AWS_SECRET_ACCESS_KEY": "hidden"}
+    _, lines = examined(project, KERAS_MAX_EPOCHS="3", MPLBACKEND="tk", DVC_X="y", **secret)
+    assert "fine   variable: KERAS_MAX_EPOCHS=3: stages drop it: ends trainings early" in lines
+    assert "fine   variable: MPLBACKEND=tk: stages set it to agg" in lines
+    assert "fine   variable: DVC_X=y: kept" in lines
+    assert "fine   variable: AWS_SECRET_ACCESS_KEY=...: kept" in lines
+
+
+def test_who_holds_a_lock_is_named_and_nothing_is_changed(project: Path) -> None:
+    dead = max(psutil.pids()) + 10_000
+    held = {"write": {str(project / "data"): {"pid": dead, "cmd": "dvc repro"}}, "read": {}}
+    record = project / dvc_locks.RECORD
+    record.write_text(json.dumps(held))
+    _, lines = examined(project)
+    assert (
+        f"fine   locks: held by `dvc repro` (process {dead}), which is dead: "
+        "`make repro` releases it"
+    ) in lines
+    assert json.loads(record.read_text()) == held
