@@ -73,7 +73,7 @@ def run(needs: Needs) -> list[str]:
         StageFailed: a stage ended with an error, which it has reported; no other is started then.
 
     Returns:
-        What was said of stages that MLflow missed.
+        What was said of stages that MLflow missed, in the order of dvc.yaml.
     """
     waiting, running = dict(needs), dict[Future[_Child], str]()
     ended: list[_Child] = []
@@ -98,7 +98,9 @@ def run(needs: Needs) -> list[str]:
         ended.append(_repro(next(iter(waiting), "dvc"), width))
     if names := [child.name for child in ended if child.process.returncode]:
         raise StageFailed(f"{', '.join(names)} failed; the reason is above")
-    return [line for child in ended for line in child.untracked]
+    untracked = [line for child in ended for line in child.untracked]
+    order = [*needs]
+    return sorted(untracked, key=lambda line: order.index(line.split(maxsplit=1)[0]))
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def in_words(metrics: Mapping[str, float | None]) -> str:
 
 def _kinds(runs: Sequence[TrackedRun]) -> Iterator[list[TrackedRun]]:
     """Runs whose metrics can be compared: those of all autoencoders together."""
-    for kind in dict.fromkeys(run.kind for run in runs):
+    for kind in sorted({run.kind for run in runs}):
         yield [run for run in runs if run.kind == kind]
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.outs import dvc_lock, paths
+from pipeline.reproduction import dvc_locks
 from tests.whole.conftest import STAGES, TRAININGS, Repository, copied, make_repository, with_epochs
 
 pytestmark = pytest.mark.exhaustive
@@ -53,7 +54,9 @@ def long_running(
 
 def start(repository: Repository, stage: str) -> subprocess.Popen[bytes]:
     """Run `stage` by DVC, whether it is out of date or not, in a process group of its own."""
-    dvc_lock.mend(repository.path)  # as `make repro` does: DVC may have been killed as it wrote
+    # As `make repro` does: DVC may have been killed as it wrote.
+    dvc_lock.mend(repository.path)
+    dvc_locks.release_dead(repository.path)
     return subprocess.Popen(
         [sys.executable, "-m", "dvc", "repro", "--force", "--single-item", stage],
         cwd=repository.path,
