@@ -43,15 +43,15 @@ CONV = replace(
 )
 
 TEXT = """\
-stage           when (UTC)        commit   fingerprint  experiment  batch_size  test_bce   probe_accuracy   parameters   epochs
---------------------------------------------------------------------------------------------------------------------------------
-train_dense_ae  2026-11-23 12:05  ce0a81b  cd48270                          32    0.0758           0.8930*     157,684      100
-train_conv_ae   2026-11-23 12:05  ce0a81b  cd48270                          64    0.0629*          0.8930*       2,625       20
-
 stage             when (UTC)        commit    fingerprint  experiment  hidden_units  train_loss   test_accuracy   epochs_to_target   epochs
 --------------------------------------------------------------------------------------------------------------------------------------------
 train_classifier  2026-11-23 12:05  ce0a81b+  cd48270      brief                 64      0.2652          0.9000                           4
-train_classifier  2026-11-23 12:05  ce0a81b   cd48270                           600      0.1652*         0.9333*                26*      30"""  # noqa: E501
+train_classifier  2026-11-23 12:05  ce0a81b   cd48270                           600      0.1652*         0.9333*                26*      30
+
+stage           when (UTC)        commit   fingerprint  experiment  batch_size  test_bce   probe_accuracy   parameters   epochs
+--------------------------------------------------------------------------------------------------------------------------------
+train_dense_ae  2026-11-23 12:05  ce0a81b  cd48270                          32    0.0758           0.8930*     157,684      100
+train_conv_ae   2026-11-23 12:05  ce0a81b  cd48270                          64    0.0629*          0.8930*       2,625       20"""  # noqa: E501
 
 MARKDOWN = """\
 | stage | when (UTC) | commit | fingerprint | experiment | batch_size | test_bce | probe_accuracy | parameters | epochs |
@@ -74,7 +74,7 @@ def test_a_bar_in_a_name_does_not_end_a_cell_of_markdown() -> None:
 
 def test_json_has_everything_unshortened_and_says_what_each_run_is_best_in() -> None:
     first, second, third = json.loads(run_table.as_json([DENSE, CLASSIFIER, CONV]))
-    assert third == {
+    assert first == {
         "stage": "train_classifier",
         "started": "2026-11-23T12:05:59+00:00",
         "commit": CLASSIFIER.commit,
@@ -85,7 +85,7 @@ def test_json_has_everything_unshortened_and_says_what_each_run_is_best_in() -> 
         "metrics": CLASSIFIER.metrics,
         "best": ["train_loss", "test_accuracy", "epochs_to_target"],
     }
-    assert (first["best"], second["best"]) == (["probe_accuracy"], ["test_bce", "probe_accuracy"])
+    assert (second["best"], third["best"]) == (["probe_accuracy"], ["test_bce", "probe_accuracy"])
 
 
 def test_no_runs_are_no_tables() -> None:
