@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pipeline.outs.artifacts import Row
-    from pipeline.training.declaration import OnEpoch
+    from pipeline.training.fit import OnEpoch
 
 BAR = 24  # characters
 

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from pipeline.data.datasets import Dataset
     from pipeline.training.checkpoints import Checkpoint
+    from pipeline.training.fit import OnEpoch
     from pipeline.training.objectives import Objective
 
-OnEpoch = Callable[[Row], None]
 Own = TypeVar("Own", bound=TrainingParams)
 NOUNS = {"classes": "classifier", "images": "autoencoder"}
 
@@ -41,7 +41,7 @@ class Task(Generic[Own]):
     dataset: "Dataset"
     checkpoint: "Checkpoint | None" = None
     on_model: "Callable[[keras.Model], None] | None" = None
-    on_epoch: Sequence[OnEpoch] = ()
+    on_epoch: "Sequence[OnEpoch]" = ()
 
     def fit(self, model: "keras.Model", objective: "Objective") -> list[Row]:
         """Train `model` for `objective`, in place, as `section` says; return its history.

@@ -19,9 +19,9 @@ from pipeline.outs import artifacts
 from pipeline.outs.artifacts import Row
 from pipeline.training import forms
 from pipeline.training.checkpoints import Checkpoint
-from pipeline.training.declaration import OnEpoch
 from pipeline.training.objectives import Objective
 
+OnEpoch = Callable[[Row], None]
 EVALUATION_BATCH = 64  # examples; of larger ones, feature maps no longer fit a core's cache
 
 

@@ -14,7 +14,7 @@ from pipeline.outs.runtime import start_tensorflow
 from pipeline.params import SGD, Adam, PipelineParams
 from pipeline.training import fit, objectives
 from pipeline.training.checkpoints import Checkpoint
-from pipeline.training.declaration import OnEpoch
+from pipeline.training.fit import OnEpoch
 from stages import train_classifier, train_conv_ae, train_dense_ae
 from tests.conftest import optimizer as chosen
 from tests.training import noisy
