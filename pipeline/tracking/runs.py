@@ -81,9 +81,20 @@ def complete(store: Store, run: Run, state: StageState, alive: SignOfLife) -> No
         state: the stage with its outs, all of them in the working tree.
         alive: called after each step that the store has answered.
     """
-    if store.finished(state.fingerprint):
-        store.delete(run)
-        return
+    if not store.finished(state.fingerprint):
+        try:
+            _log(store, run, state, alive)
+        except MlflowException:
+            # Another clone may have been first meanwhile, and have removed this run as superfluous.
+            if not store.finished(state.fingerprint):
+                raise
+        else:
+            store.keep_one(state.fingerprint, running=False)
+            return
+    store.delete(run)  # with a model that was logged for it after it had been removed
+
+
+def _log(store: Store, run: Run, state: StageState, alive: SignOfLife) -> None:
     client, run_id = store.client, run.info.run_id
     hashes = {
         # What models were measured on: a gate compares those of the very same images.
@@ -102,17 +113,11 @@ def complete(store: Store, run: Run, state: StageState, alive: SignOfLife) -> No
         client.log_artifacts(run_id, str(folder), folder.name)
         alive()
     client.set_terminated(run_id, "FINISHED")
-    store.keep_one(state.fingerprint, running=False)
 
 
 def make(store: Store, state: StageState) -> None:
     """The run of `state`, whole."""
-    try:
-        complete(store, begin(store, state), state, alive=lambda: None)
-    except MlflowException:
-        # `track` in another clone may have been first, and have removed this run as superfluous.
-        if not store.finished(state.fingerprint):
-            raise
+    complete(store, begin(store, state), state, alive=lambda: None)
 
 
 def _log_training(store: Store, run: Run, state: StageState, alive: SignOfLife) -> None:

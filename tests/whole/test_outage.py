@@ -19,6 +19,8 @@ import psutil
 import pytest
 
 from pipeline.outs import dvc_lock
+from pipeline.tracking import runs as logging
+from pipeline.tracking.store import Store
 from tests.whole.conftest import STAGES, Repository, Server, copied, free_port, until, with_epochs
 from tests.whole.tracked import (
     TRACKED,
@@ -373,6 +375,27 @@ def at_once(command: str, clones: list[Repository], uri: str) -> list[str]:
     outputs = [process.communicate()[0] for process in processes]
     assert [process.returncode for process in processes] == [0] * len(clones), outputs
     return outputs
+
+
+@pytest.mark.parametrize("step", [2, 5])  # before its files are logged, and before its model is
+def test_a_run_that_another_clone_removes_while_it_is_made_leaves_no_model(
+    copy: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    monkeypatch.chdir(copy.path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    store, state = Store(), dvc_lock.locked("train_dense_ae")
+    steps = iter(range(1, 100))
+
+    def another_is_first() -> None:
+        if next(steps) == step:
+            logging.make(store, state)
+            store.keep_one(state.fingerprint, running=True)
+
+    logging.complete(store, logging.begin(store, state), state, another_is_first)
+    kept = store.finished(state.fingerprint)
+    assert kept
+    models = store.client.search_logged_models([store.experiment_id])
+    assert [model.source_run_id for model in models] == [kept.info.run_id]
 
 
 @pytest.mark.exhaustive
