@@ -63,23 +63,19 @@ def _made(check: Callable[[], Iterator[Finding]], remedy: str) -> Iterator[Findi
     except UserError as error:
         for line in str(error).splitlines():
             text, _, named = line.partition("; ")
-            yield Finding(check.__name__.strip("_"), text, named or remedy)
+            yield Finding(check.__name__.strip("_").replace("_", " "), text, named or remedy)
 
 
 def _machine() -> Iterator[Finding]:
     cores, memory = len(os.sched_getaffinity(0)), psutil.virtual_memory().total / GIB
     found = f"{platform.system()} {platform.machine()}, {runtime.cpu_name()}"
     yield Finding("machine", f"{found}, {cores} cores, {memory:.0f} GiB of memory")
+
+
+def _instruction_set() -> Iterator[Finding]:
     settings = load_params(PARAMS).runtime
-    missing = [name for name in runtime.REQUIRED if name not in runtime.cpu_features()]
-    if settings.cpu_isa == "avx2" and missing:
-        yield Finding(
-            "instruction set",
-            f"runtime.cpu_isa is avx2, but this CPU has no {', '.join(missing)}",
-            "set it to native in params.yaml, and expect other bytes than the committed ones",
-        )
-    else:
-        yield Finding("instruction set", f"{settings.cpu_isa}, and the CPU has it")
+    runtime.check(settings)
+    yield Finding("instruction set", f"{settings.cpu_isa}, and the CPU has it")
 
 
 def _python() -> Iterator[Finding]:
@@ -151,9 +147,9 @@ def _results() -> Iterator[Finding]:
 
 def _locks() -> Iterator[Finding]:
     holders = dvc_locks.holders_of()
-    for number, command in holders.items():
-        state = "at work" if psutil.pid_exists(number) else "dead: `make repro` releases it"
-        yield Finding("locks", f"held by `{command}` (process {number}), which is {state}")
+    for number, holder in holders.items():
+        state = "at work" if holder.lives else "dead: `make repro` releases it"
+        yield Finding("locks", f"held by `{holder.command}` (process {number}), which is {state}")
     if not holders:
         yield Finding("locks", "held by nobody")
     if begun := sorted(path.name for path in paths.CHECKPOINTS.glob("*")):
@@ -207,7 +203,8 @@ def _said(*command: str) -> str:
 
 CHECKS = {
     _variables: "",
-    _machine: "mend params.yaml",
+    _machine: "",
+    _instruction_set: "mend params.yaml",
     _python: "",
     _packages: "",
     _git: "git's own words say what to do",

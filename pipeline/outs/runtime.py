@@ -51,13 +51,22 @@ def confirm(runtime: params.Runtime) -> None:
     Raises:
         MachineError: this CPU lacks what the pins ask for.
     """
+    check(runtime)
+    variables.apply(runtime)
+
+
+def check(runtime: params.Runtime) -> None:
+    """Make sure that the CPU has the instruction sets that `runtime` asks for.
+
+    Raises:
+        MachineError: it lacks some.
+    """
     missing = [name for name in REQUIRED if name not in cpu_features()]
     if runtime.cpu_isa == "avx2" and missing:
         raise MachineError(
             f"runtime.cpu_isa is avx2, but this CPU has no {' and no '.join(missing)}; "
             "set it to native, and expect other bytes than the committed ones"
         )
-    variables.apply(runtime)
 
 
 def cpu_features() -> list[str]:

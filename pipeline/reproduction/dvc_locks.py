@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 
@@ -23,6 +23,13 @@ GUARD = FOLDER / "rwlock.lock"  # locked by a DVC process while it changes the r
 ALONE = FOLDER / "repro.lock"  # ours: locked while a `make repro` runs
 LOOK = 0.5  # seconds from one look at the record to the next
 CLOCK = 2  # seconds: Linux counts a process's start from a boot time that is in whole ones
+
+
+class Holder(NamedTuple):
+    """A process in the record, and whether it is the DVC that made the entry, and lives."""
+
+    command: str
+    lives: bool
 
 
 @contextmanager
@@ -73,21 +80,27 @@ def wait_for_living(root: Path = Path()) -> None:
     release_dead(root)
     while holders := holders_of(root):
         if new := holders.keys() - waited_for:
-            names = ", ".join(f"`{holders[number]}` (process {number})" for number in sorted(new))
+            names = ", ".join(
+                f"`{holders[number].command}` (process {number})" for number in sorted(new)
+            )
             print(f"{names} is at work here; waiting for it to end ...", flush=True)
             waited_for |= new
         time.sleep(LOOK)
         release_dead(root)
 
 
-def holders_of(root: Path = Path()) -> dict[int, str]:
-    """The processes in the record, with their commands; none while it is being written."""
+def holders_of(root: Path = Path()) -> dict[int, Holder]:
+    """The processes in the record, by number; none while it is being written."""
+    record = root / RECORD
     try:
-        held = json.loads((root / RECORD).read_bytes())
+        held, written = json.loads(record.read_bytes()), record.stat().st_mtime
     except (FileNotFoundError, ValueError):
         return {}
     readers = [who for all_ in held.get("read", {}).values() for who in all_]
-    return {who["pid"]: who["cmd"] for who in (*readers, *held.get("write", {}).values())}
+    return {
+        who["pid"]: Holder(who["cmd"], _lives(who, written))
+        for who in (*readers, *held.get("write", {}).values())
+    }
 
 
 def _kept(held: dict[str, Any], written: float) -> dict[str, Any]:

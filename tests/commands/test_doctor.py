@@ -107,8 +107,9 @@ def test_variables_are_listed_with_what_becomes_of_them(project: Path) -> None:
     assert "fine   variable: AWS_SECRET_ACCESS_KEY=...: kept" in lines
 
 
-def test_who_holds_a_lock_is_named_and_nothing_is_changed(project: Path) -> None:
-    dead = max(psutil.pids()) + 10_000
+@pytest.mark.parametrize("number", ["nobody's", "another's"])
+def test_who_holds_a_lock_is_named_and_nothing_is_changed(project: Path, number: str) -> None:
+    dead = os.getpid() if number == "another's" else max(psutil.pids()) + 10_000
     held = {"write": {str(project / "data"): {"pid": dead, "cmd": "dvc repro"}}, "read": {}}
     record = project / dvc_locks.RECORD
     record.write_text(json.dumps(held))
