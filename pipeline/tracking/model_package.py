@@ -1,5 +1,6 @@
 """A trained model in MLflow's form: loadable and servable from raw images, without this code."""
 
+import shutil
 import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,7 +18,8 @@ from pipeline.training.declaration import trainings
 SERVED_MODEL = Path(__file__).with_name("served_model.py")
 NOTE = "mlflow.note.content"  # the tag that MLflow's UI shows as a description
 EXAMPLES = 2  # images in the input example
-PACKAGES = ("mlflow", "keras", "tensorflow-cpu", "tensorflow", "numpy")
+PACKAGES = ("mlflow", "keras", "tensorflow-cpu", "tensorflow", "numpy", "pandas", "pillow")
+FOLDER = "keras"  # of the model's files, as an artifact of the package
 
 
 def log(store: Store, run: Run, stage: str, *, epochs: int, description: str) -> str:
@@ -43,30 +45,49 @@ def log(store: Store, run: Run, stage: str, *, epochs: int, description: str) ->
 
 
 def _save(target: Path, stage: str, mlflow_model: Model) -> None:
+    """Write the package, of two flavors: Keras's, and a Python function that checks its input."""
     images = np.load(paths.PREPARED / "test_images.npy", mmap_mode="r")
     classes = np.load(paths.PREPARED / "classes.npy").tolist()
     image = images.shape[1:]
     if trainings()[stage].output == "classes":
         outputs: list[ColSpec | TensorSpec] = [
-            TensorSpec(np.dtype("int64"), (-1,), "class"),
+            TensorSpec(np.array(classes).dtype, (-1,), "class"),
             TensorSpec(np.dtype("float32"), (-1, len(classes)), "probabilities"),
         ]
         config = {"classes": classes}
     else:
         outputs = [TensorSpec(np.dtype("float32"), (-1, *image))]
         config = {}
-    mlflow.pyfunc.save_model(
-        target,
-        python_model=str(SERVED_MODEL),
-        artifacts={"model": str(paths.model(stage))},
-        model_config=config,
-        # None for the inputs: the served model checks them itself, and says why.
-        signature=ModelSignature(outputs=Schema(outputs)),
-        metadata={"inputs": f"raw images, uint8 (n, {image[0]}, {image[1]})"},
-        input_example=np.array(images[:EXAMPLES]),
-        pip_requirements=_requirements(),
-        mlflow_model=mlflow_model,
+    signature = ModelSignature(
+        inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, *image))]),
+        outputs=Schema(outputs),
     )
+    # MLflow's own mark of models that check their input themselves. Without it, the server casts
+    # what it reads from JSON to the signature's uint8 without a word, 0.9 to 0.
+    signature._is_signature_from_type_hint = True
+    mlflow_model.add_flavor(
+        "keras",
+        data=f"artifacts/{FOLDER}",
+        keras_version=version("keras"),
+        keras_backend="tensorflow",
+        save_exported_model=False,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        # What MLflow's Keras flavor has in its own folder, by the same names.
+        keras_files = Path(folder) / FOLDER
+        keras_files.mkdir()
+        (keras_files / "keras_module.txt").write_text("keras")
+        shutil.copyfile(paths.model(stage), keras_files / "model.keras")
+        mlflow.pyfunc.save_model(
+            target,
+            python_model=str(SERVED_MODEL),
+            artifacts={FOLDER: str(keras_files)},
+            model_config=config,
+            signature=signature,
+            input_example=np.array(images[:EXAMPLES]),
+            pip_requirements=_requirements(),
+            mlflow_model=mlflow_model,
+        )
 
 
 def _requirements() -> list[str]:

@@ -1,5 +1,7 @@
 """The champion, served over HTTP: raw images in, answers out, and a 400 for whatever else."""
 
+import base64
+import io
 import json
 import re
 import sys
@@ -12,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from PIL import Image
 
 from tests.whole.conftest import ROOT, Repository, copied, free_port, make_repository, with_epochs
 from tests.whole.serving import post, serving
@@ -80,38 +83,105 @@ def test_many_clients_at_once_get_their_own_answers(promoted: Repository, classi
     assert one_by_one == together["predictions"]["class"]
 
 
+def picture(pixels: npt.NDArray[np.uint8], kind: str = "PNG", **options: Any) -> str:
+    """An image file, as a client sends it."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind, **options)
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def test_an_image_is_answered_alike_in_each_form_that_clients_send(
+    promoted: Repository, classifier: str
+) -> None:
+    image = images(promoted)[0]
+    _, usual = post(classifier, {"inputs": [image.tolist()]})
+    in_colours = np.repeat(image[..., None], 3, axis=2)  # as a browser's canvas saves grey
+    for sent in (
+        image.tolist(),
+        image[None, ..., None].tolist(),
+        [picture(image)],
+        picture(image),
+        [picture(in_colours)],
+    ):
+        assert post(classifier, {"inputs": sent}) == (200, usual)
+
+
+def test_a_jpeg_is_answered_as_what_is_left_of_its_image(
+    promoted: Repository, classifier: str
+) -> None:
+    sent = picture(images(promoted)[0], "JPEG", quality=100)
+    kept = np.asarray(Image.open(io.BytesIO(base64.b64decode(sent))))
+    _, as_pixels = post(classifier, {"inputs": [kept.tolist()]})
+    assert post(classifier, {"inputs": [sent]}) == (200, as_pixels)
+
+
+IN_COLOUR = np.zeros((28, 28, 3), np.uint8) + np.array([255, 0, 0], np.uint8)
+
+
 @pytest.mark.parametrize(
     ("body", "told"),
     [
         pytest.param({"inputs": BLANK[:, :27].tolist()}, "found shape (1, 27, 28)", id="27 rows"),
-        pytest.param({"inputs": BLANK[0].tolist()}, "found shape (28, 28)", id="no list of images"),
+        pytest.param({"inputs": BLANK[0, 0].tolist()}, "found shape (28,)", id="a row"),
+        pytest.param({"inputs": 7}, "found a int", id="a number"),
         pytest.param({"inputs": (BLANK + 0.5).tolist()}, "found float64", id="scaled to 0..1"),
+        pytest.param({"inputs": (BLANK + 0.9).tolist()}, "found float64", id="nearly 1"),
         pytest.param({"inputs": (BLANK + 0.0).tolist()}, "found float64", id="whole floats"),
-        pytest.param({"instances": (BLANK + 0.5).tolist()}, "found float64", id="instances"),
         pytest.param({"inputs": (BLANK + 256).tolist()}, "found values 256 to 256", id="256"),
         pytest.param({"inputs": (BLANK - 1).tolist()}, "found values -1 to -1", id="negative"),
         pytest.param({"inputs": [[[2**70] * 28] * 28]}, "found object", id="beyond 64 bits"),
         pytest.param({"inputs": [[[None] * 28] * 28]}, "found object", id="null"),
         pytest.param({"inputs": [[["7"] * 28] * 28]}, "found <U1", id="text"),
         pytest.param({"inputs": [[[True] * 28] * 28]}, "found bool", id="bool"),
-        pytest.param({"inputs": []}, "found a list", id="empty list"),
-        pytest.param({"inputs": [[[1, 2], [3]]]}, "inhomogeneous shape", id="ragged"),
+        pytest.param({"inputs": []}, "found shape (0,)", id="empty list"),
+        pytest.param({"inputs": [[[1, 2], [3]]]}, "found lists of unequal lengths", id="ragged"),
         pytest.param({"inputs": {"a": BLANK.tolist()}}, "found a dict", id="named"),
-        pytest.param({"dataframe_split": {"data": [[1]]}}, "found a DataFrame", id="table"),
-        pytest.param({"images": BLANK.tolist()}, "exactly one of the input fields", id="other key"),
-        pytest.param(BLANK.tolist(), "Received a list", id="no key"),
-        pytest.param(b"seven", "valid JSON", id="not JSON"),
-        pytest.param(b"", "valid JSON", id="nothing"),
+        pytest.param({"inputs": ["c2V2ZW4="]}, "are no PNG or JPEG file", id="no picture"),
+        pytest.param({"inputs": "seven!"}, "are no PNG or JPEG file", id="no base64"),
+        pytest.param({"inputs": [picture(IN_COLOUR)]}, "with colours", id="in colour"),
+        pytest.param(
+            {"inputs": [picture(np.zeros((27, 28), np.uint8))]},
+            "found a picture of 28 x 27 pixels",
+            id="small picture",
+        ),
+        pytest.param(
+            {"inputs": [picture(np.zeros((28, 28), np.uint16))]},
+            "found a picture of more than 8 bits a pixel",
+            id="16 bits",
+        ),
+        pytest.param(
+            {"inputs": [picture(np.zeros((28, 28), np.uint8), "BMP")]}, "are no PNG", id="BMP"
+        ),
     ],
 )
-def test_what_holds_no_raw_images_gets_a_400_that_says_why(
+def test_what_holds_no_raw_images_gets_a_400_that_says_why_in_a_line(
     classifier: str, body: Any, told: str
 ) -> None:
     status, answer = post(classifier, body)
     assert status == 400
     assert told in answer["message"]
-    if "found" in told:
-        assert "expected whole numbers 0 to 255 of shape (n, 28, 28)" in answer["message"]
+    assert answer["message"].endswith(
+        ", expected whole numbers 0 to 255 of shape (n, 28, 28), n > 0, "
+        "or n texts of PNG or JPEG files in base64"
+    )
+    assert len(answer["message"]) < 200
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        pytest.param({"instances": BLANK.tolist()}, "with 'inputs' key", id="instances"),
+        pytest.param({"dataframe_split": {"data": [[1]]}}, "with 'inputs' key", id="table"),
+        pytest.param({"images": BLANK.tolist()}, "with 'inputs' key", id="other key"),
+        pytest.param(BLANK.tolist(), "Received a list", id="no key"),
+        pytest.param(b"seven", "valid JSON", id="not JSON"),
+        pytest.param(b"", "valid JSON", id="nothing"),
+    ],
+)
+def test_what_is_no_request_gets_the_servers_own_400(classifier: str, body: Any, told: str) -> None:
+    status, answer = post(classifier, body)
+    assert status == 400
+    assert told in answer["message"]
 
 
 def test_the_curl_call_of_the_documentation_gets_digits(

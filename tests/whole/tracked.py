@@ -86,7 +86,7 @@ def _assert_training_complete(
     assert [model.model_id for model in models] == [output.model_id]
     assert str(models[0].status) == "READY"
     loaded = mlflow.artifacts.download_artifacts(
-        artifact_uri=f"{models[0].artifact_location}/artifacts/{file.name}",
+        artifact_uri=f"{models[0].artifact_location}/artifacts/keras/model.keras",
         tracking_uri=client.tracking_uri,
         dst_path=os.fspath(folder),
     )
