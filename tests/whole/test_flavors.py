@@ -53,7 +53,7 @@ def test_the_package_has_what_mlflows_own_keras_flavor_writes(
     (tmp_path / "own").mkdir()  # MLflow writes the example before it makes the folder
     mlflow.keras.save_model(
         model,
-        tmp_path / "own",
+        str(tmp_path / "own"),  # MLflow calls a method of str
         signature=infer_signature(images, model.predict(images, verbose=0)),
         input_example=images,
     )
