@@ -22,6 +22,7 @@ Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Margin = Annotated[float, Field(ge=0)]
+Name = Annotated[str, Field(pattern=r"^[\w .-]+$", max_length=100)]  # what MLflow's URIs can hold
 Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -94,6 +95,21 @@ class Gate(Section):
     margin: Margin
 
 
+class Tracking(Section):
+    """What MLflow calls things, and what it keeps of them; no stage depends on it.
+
+    Attributes:
+        experiment: that the runs are in; MLFLOW_EXPERIMENT_NAME goes before it.
+        models: what the names of registered models begin with.
+        artifacts: copy: models and figures are in MLflow; reference: their md5s are, and the files
+            stay in DVC's cache and remote.
+    """
+
+    experiment: Name
+    models: Name
+    artifacts: Literal["copy", "reference"]
+
+
 class PipelineParams(Section):
     """The whole of params.yaml, as far as the stages share it; `schema` adds the others' sections.
 
@@ -102,12 +118,14 @@ class PipelineParams(Section):
         runtime: see `Runtime`.
         probe: the linear classifier on the codes of autoencoders.
         promotion: gates by training, in place of what its file declares; no stage depends on them.
+        tracking: see `Tracking`.
     """
 
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     runtime: Runtime
     probe: TrainingParams
     promotion: Section
+    tracking: Tracking
 
     def section(self, stage: str) -> Any:
         """The section that is named after `stage`."""

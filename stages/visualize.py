@@ -1,5 +1,7 @@
 """Draw a ReLU neuron for several weights, and every figure of what the trainings made."""
 
+import csv
+import io
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -63,42 +65,47 @@ def main(params: PipelineParams, section: Params) -> None:
 
 
 def _draw_curves(pool: "FigurePool", params: PipelineParams) -> None:
-    """Two panels of a classifier, accuracy and loss; one of any other model."""
-    from pipeline.figures.curves import Panel, training_curves
+    """The curves of each training, and of all of them together."""
+    from pipeline.figures.curves import panels, training_curves
 
-    panels = []
+    everything = []
     for stage, training in trainings().items():
+        target = getattr(params.section(stage), "target_accuracy", None)
         history = artifacts.read_history(paths.history(stage))
-        if training.output == "classes":
-            target = getattr(params.section(stage), "target_accuracy", None)
-            panels.append(Panel(training.title, "accuracy", history, target))
-            panels.append(Panel(training.title, "cross-entropy", history))
-        else:
-            panels.append(Panel(training.title, "binary cross-entropy", history))
-    pool.draw("training_curves", training_curves, panels)
+        own = panels(training.title, training.output, history, target)
+        pool.draw(f"{paths.model(stage).stem}/training_curve", training_curves, own)
+        everything += own
+    pool.draw("training_curves", training_curves, everything)
 
 
 def _draw_classifiers(pool: "FigurePool", dataset: "Dataset") -> None:
-    """What each classifier gets wrong; of several, each figure is named after its model too."""
+    """What each classifier gets wrong; and its answers, for `dvc plots diff`."""
     from pipeline.figures import classification
     from pipeline.outs import model_archive
     from pipeline.training.predictions import predictor
 
-    classifiers = {stage: one for stage, one in trainings().items() if one.output == "classes"}
-    for stage, training in classifiers.items():
-        suffix = f"_{paths.model(stage).stem}" if len(classifiers) > 1 else ""
+    for stage, training in trainings().items():
+        if training.output != "classes":
+            continue
+        name = paths.model(stage).stem
         probabilities = predictor(model_archive.read(paths.model(stage)))(dataset.test_images)
+        answers = probabilities.argmax(axis=1)
         pool.draw(
-            f"confusion_matrix{suffix}",
+            f"{name}/confusion_matrix",
             classification.confusion_matrix,
-            *(training.title, dataset.test_labels, probabilities.argmax(axis=1), dataset.classes),
+            *(training.title, dataset.test_labels, answers, dataset.classes),
         )
         pool.draw(
-            f"confident_mistakes{suffix}",
+            f"{name}/confident_mistakes",
             classification.confident_mistakes,
             *(training.title, dataset.test_images, dataset.test_labels, probabilities),
             dataset.classes,
         )
+        actual, predicted = dataset.classes[dataset.test_labels], dataset.classes[answers]
+        text = io.StringIO()
+        rows = [("actual", "predicted"), *zip(actual, predicted, strict=True)]
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        artifacts.write_text(paths.PREDICTIONS / f"{name}.csv", text.getvalue())
 
 
 def _draw_autoencoders(pool: "FigurePool", dataset: "Dataset", map_images: int) -> None:
@@ -122,9 +129,9 @@ def _draw_autoencoders(pool: "FigurePool", dataset: "Dataset", map_images: int) 
         model = model_archive.read(paths.model(stage))
         encode, decode = map(predictor, parts(model, training.code))
         code, name = encode(examples), paths.model(stage).stem
-        pool.draw(f"{name}_codes", digits.codes, training.title, examples, code, decode(code))
+        pool.draw(f"{name}/codes", digits.codes, training.title, examples, code, decode(code))
         if digits.has_maps(code):
-            pool.draw(f"{name}_feature_maps", digits.feature_maps, training.title, examples, code)
+            pool.draw(f"{name}/feature_maps", digits.feature_maps, training.title, examples, code)
         pixels = decode(encode(originals))
         reconstructions[training.label] = pixels
         errors[training.label] = squared_errors(originals, pixels)

@@ -56,6 +56,9 @@ OUT_OF_RANGE: dict[str, list[Any]] = {
     "neuron_weights": [[], [1.0] * 5],
     "map_images": [2],
     "metric": ["train_loss"],
+    "experiment": ["", "a/b"],
+    "models": ["", "a:b"],
+    "artifacts": ["link"],
     "margin": [-0.001, float("inf"), float("nan")],
 }
 ANY_VALUE_OF_ITS_TYPE = {

@@ -35,8 +35,8 @@ def main(*, stage: str, host: str, port: int) -> None:
         PromotionError: the model has no champion.
         TrackingError: the store can't be reached, or fails.
     """
-    settings = load_params(PARAMS).runtime
-    name = registry.model_name(stage)
+    params = load_params(PARAMS)
+    name = registry.model_name(stage, params.tracking)
     with faults_reported():
         store = Store(make=False)
         version = registry.champion(store, name)
@@ -50,8 +50,8 @@ def main(*, stage: str, host: str, port: int) -> None:
     kept = {key: value for key, value in os.environ.items() if key not in variables.DROPPED}
     environment = {
         **kept,
-        **variables.pins(settings),
-        "TF_NUM_INTRAOP_THREADS": str(settings.threads),
+        **variables.pins(params.runtime),
+        "TF_NUM_INTRAOP_THREADS": str(params.runtime.threads),
         "TF_NUM_INTEROP_THREADS": "1",
         "MLFLOW_TRACKING_URI": store.uri,
         "MLFLOW_REGISTRY_URI": store.uri,

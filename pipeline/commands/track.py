@@ -4,7 +4,7 @@ import argparse
 
 from pipeline.errors import LockError
 from pipeline.outs import dvc_lock, paths
-from pipeline.tracking import runs
+from pipeline.tracking import pictures, runs
 from pipeline.tracking.store import Store, faults_reported
 
 DATA = (str(paths.PREPARED),)
@@ -32,6 +32,7 @@ def main() -> None:
                 runs.make(store, state)
                 print(f"{stage}: run made")
             store.keep_one(state.fingerprint, running=True)
+        pictures.attach(store)
 
 
 def _check_files(state: dvc_lock.StageState) -> None:

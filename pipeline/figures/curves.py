@@ -30,18 +30,39 @@ class Panel:
     target: float | None = None
 
 
+def panels(
+    title: str, output: str, history: Sequence[Row], target: float | None = None
+) -> list[Panel]:
+    """Those of one training: accuracy and loss of a classifier, the loss of any other model.
+
+    Args:
+        title: of the model.
+        output: "classes" of a classifier.
+        history: a row an epoch.
+        target: the accuracy that a classifier is to reach.
+    """
+    if output == "classes":
+        return [
+            Panel(title, "accuracy", history, target),
+            Panel(title, "cross-entropy", history),
+        ]
+    return [Panel(title, "binary cross-entropy", history)]
+
+
 def training_curves(panels: Sequence[Panel]) -> Figure:
-    """Each of `panels`, an epoch at a time, in rows of two."""
-    rows = -(-len(panels) // COLUMNS)
-    figure = Figure(figsize=(11, 3.75 * rows))
-    grid = figure.subplots(rows, COLUMNS, squeeze=False)
+    """Each of `panels`, an epoch at a time, in rows of two; one alone fills the figure."""
+    columns = min(COLUMNS, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(11 if columns > 1 else 7, 3.75 * rows if columns > 1 else 4.2))
+    grid = figure.subplots(rows, columns, squeeze=False)
     for axes, panel in zip(grid.flat, panels, strict=False):
         _draw(axes, panel)
     for axes in grid.flat[len(panels) :]:
         axes.set_axis_off()
     handles, labels = grid[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2)
-    figure.suptitle("Training curves")
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+    if len(panels) > 1:
+        figure.suptitle("Training curves")
     return figure
 
 

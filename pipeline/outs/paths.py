@@ -13,6 +13,7 @@ CROSSVAL = Path("data/crossval")  # likewise: no stage holds it against code and
 SWEEP_FILE = Path("sweep.yaml")
 PREPARED = Path("data/prepared")
 FIGURES = Path("data/figures")
+PREDICTIONS = Path("data/predictions")  # of classifiers, on the test images
 
 
 def root() -> Path:

@@ -15,12 +15,12 @@ class Version:
     Attributes:
         name: as people call it.
         metrics: the final ones.
-        test_data: path to md5, of what they were measured on.
+        test_data: digest of the images and labels that they were measured on.
     """
 
     name: str
     metrics: Mapping[str, float]
-    test_data: Mapping[str, str]
+    test_data: str
 
 
 def check(gate: Gate, metric: Metric, candidate: Version, champion: Version | None) -> str:
@@ -35,12 +35,12 @@ def check(gate: Gate, metric: Metric, candidate: Version, champion: Version | No
     if champion is None:
         return f"{gate.metric} {value:g}; there was none"
     rival = _value(gate, champion)
-    for path, md5 in champion.test_data.items():
-        if (found := candidate.test_data.get(path)) != md5:
-            raise PromotionError(
-                f"{candidate.name} does not become champion: its {path} has md5 {found}, "
-                f"that of {champion.name} {md5}, expected the same"
-            )
+    if candidate.test_data != champion.test_data:
+        raise PromotionError(
+            f"{candidate.name} does not become champion: its test images and labels have digest "
+            f"{candidate.test_data or 'none'}, those of {champion.name} "
+            f"{champion.test_data or 'none'}, expected the same"
+        )
     figures = f"{gate.metric} {value:g} against {rival:g} of {champion.name}"
     gain = metric.gain(value, over=rival)
     if gain > 0 and gain >= gate.margin:

@@ -12,11 +12,10 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, Schema, TensorSpec
 
 from pipeline.outs import paths
-from pipeline.tracking.store import Store
+from pipeline.tracking.store import NOTE, Store
 from pipeline.training.declaration import trainings
 
 SERVED_MODEL = Path(__file__).with_name("served_model.py")
-NOTE = "mlflow.note.content"  # the tag that MLflow's UI shows as a description
 EXAMPLES = 2  # images in the input example
 PACKAGES = ("mlflow", "keras", "tensorflow-cpu", "tensorflow", "numpy", "pandas", "pillow")
 FOLDER = "keras"  # of the model's files, as an artifact of the package

@@ -8,20 +8,22 @@ from mlflow.entities import Run
 from pipeline.errors import PromotionError
 from pipeline.outs import paths
 from pipeline.outs.dvc_lock import StageState
-from pipeline.tracking import results, runs
+from pipeline.params import Tracking
+from pipeline.tracking import results
 from pipeline.tracking.gate import Version
 from pipeline.tracking.run_table import in_words
 from pipeline.tracking.store import Store
+from pipeline.training.declaration import trainings
 
 CHAMPION = "champion"
 ROLLED_BACK = "promotion.rolled_back"  # to which version: a tag of those that it stepped back from
-METRIC, DEP = "metric.", "dvc.dep."  # before a name in a tag
+METRIC = "metric."  # before a name in a tag
 Tags = dict[str, str]
 
 
-def model_name(stage: str) -> str:
+def model_name(stage: str, settings: Tracking) -> str:
     """The registered model of a training: mnist-dense-ae for train_dense_ae."""
-    return f"mnist-{paths.model(stage).stem.replace('_', '-')}"
+    return f"{settings.models}-{paths.model(stage).stem.replace('_', '-')}"
 
 
 def tags_of(state: StageState, run: Run) -> Tags:
@@ -30,12 +32,10 @@ def tags_of(state: StageState, run: Run) -> Tags:
     All held-out metrics and not the gate's alone: another gate can judge it later.
     """
     tracked = results.tracked(run)
-    copied = ("dvc.stage", "dvc.fingerprint", "git.commit", "git.dirty")
-    model = str(paths.model(state.name))
+    copied = ("dvc.stage", "dvc.fingerprint", "git.commit", "git.dirty", "dvc.test_data")
     return {
         **{name: run.data.tags[name] for name in copied},
-        **{f"{DEP}{path}": run.data.tags[f"{DEP}{path}"] for path in runs.TEST_DATA},
-        f"dvc.out.{model}": state.outs[model],
+        "dvc.model": state.outs[str(paths.model(state.name))],
         **{
             f"{METRIC}{metric.name}": str(tracked.metrics[metric.name])
             for metric in tracked.declared
@@ -53,7 +53,7 @@ def version(number: int, tags: Tags) -> Version:
             for key, value in tags.items()
             if key.startswith(METRIC)
         },
-        {path: tags[f"{DEP}{path}"] for path in runs.TEST_DATA if f"{DEP}{path}" in tags},
+        tags.get("dvc.test_data", ""),
     )
 
 
@@ -77,12 +77,12 @@ def register(store: Store, state: StageState, run: Run) -> int:
     Raises:
         PromotionError: it logged none.
     """
-    client, name = store.client, model_name(state.name)
+    client, name = store.client, model_name(state.name, store.settings)
     if not (run.outputs and run.outputs.model_outputs):
         raise PromotionError(f"run {run.info.run_id}: found no logged model, expected one")
     model_id = run.outputs.model_outputs[0].model_id
     if not client.search_registered_models(f"name='{name}'"):
-        client.create_registered_model(name, description=f"What `{state.cmd}` makes.")
+        client.create_registered_model(name, description=_description(state))
     mlflow.set_tracking_uri(store.uri)  # where create_model_version looks for the model
     created = client.create_model_version(
         name,
@@ -97,6 +97,15 @@ def register(store: Store, state: StageState, run: Run) -> int:
     link = json.dumps([{"name": name, "version": str(created.version)}])
     client.set_logged_model_tags(model_id, {"mlflow.modelVersions": link})
     return int(created.version)
+
+
+def _description(state: StageState) -> str:
+    training = trainings()[state.name]
+    return (
+        f"The {training.title} that `{state.cmd}` trains. Version `{CHAMPION}` is the one that "
+        f"`make promote` found the best so far, and that `python -m pipeline serve --stage "
+        f"{state.name}` answers with."
+    )
 
 
 def set_champion(store: Store, name: str, number: int) -> None:

@@ -1,12 +1,8 @@
 """Runs, made from the files that a stage wrote."""
 
-import os
-import re
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from mlflow import MlflowClient
@@ -25,14 +21,11 @@ from mlflow.exceptions import MlflowException
 from pipeline import stage_files
 from pipeline.outs import artifacts, dvc_lock, paths
 from pipeline.outs.dvc_lock import StageState
-from pipeline.tracking import model_package
-from pipeline.tracking.model_package import NOTE
+from pipeline.tracking import model_package, pictures, provenance
 from pipeline.tracking.run_table import in_words
-from pipeline.tracking.store import Store
+from pipeline.tracking.store import NOTE, Store
 from pipeline.training.declaration import trainings
 
-OPTIMIZER = re.compile(r"((?:.+\.)?optimizer)\.(\w+)\.\w+$")  # a setting of one, by its kind
-TEST_DATA = tuple(str(paths.PREPARED / f"test_{kind}.npy") for kind in ("images", "labels"))
 BATCH = 500  # metrics; the server takes at most 1,000 a call
 SignOfLife = Callable[[], None]
 
@@ -49,12 +42,9 @@ def begin(store: Store, state: StageState) -> Run:
     Always a new one: an unfinished one with the same fingerprint may be a training's that is alive
     in another clone. The one that is finished first is kept.
     """
-    tags = {
-        "dvc.stage": state.name,
-        "dvc.fingerprint": state.fingerprint,
-        **source_tags(state.cmd),
-    }
-    return store.client.create_run(store.experiment_id, run_name=state.name, tags=tags)
+    return store.client.create_run(
+        store.experiment_id, run_name=provenance.run_name(state), tags=provenance.tags(state)
+    )
 
 
 def log_epochs(store: Store, run: Run, rows: list[dict[str, float]]) -> None:
@@ -96,21 +86,20 @@ def complete(store: Store, run: Run, state: StageState, alive: SignOfLife) -> No
 
 def _log(store: Store, run: Run, state: StageState, alive: SignOfLife) -> None:
     client, run_id = store.client, run.info.run_id
-    hashes = {
-        # What models were measured on: a gate compares those of the very same images.
-        **{f"dvc.dep.{path}": md5 for path, md5 in dvc_lock.hashes(TEST_DATA).items()},
-        **{f"dvc.dep.{path}": md5 for path, md5 in state.deps.items()},
-        **{f"dvc.out.{path}": md5 for path, md5 in state.outs.items()},
-    }
-    tags = [RunTag(key, value) for key, value in hashes.items()]
-    tags.append(RunTag(NOTE, _description(state)))
-    params = [Param(key, str(value)) for key, value in flat_params(state).items()]
+    tags = [
+        RunTag(NOTE, _description(state)),
+        RunTag("dvc.test_data", provenance.test_data_digest()),
+    ]
+    params = [Param(key, str(value)) for key, value in provenance.flat_params(state).items()]
     client.log_batch(run_id, params=params, tags=tags)
+    client.log_text(run_id, provenance.lock_entry(state), provenance.LOCK_ENTRY)
     alive()
     if state.name in trainings():
         _log_training(store, run, state, alive)
     for folder in stage_files.declared("ARTIFACTS", [state.name]).get(state.name, ()):
         client.log_artifacts(run_id, str(folder), folder.name)
+        alive()
+        pictures.attach(store)
         alive()
     client.set_terminated(run_id, "FINISHED")
 
@@ -175,46 +164,6 @@ def _dataset(part: str, raw: str) -> DatasetInput:
     )
     context = {"train": "training", "test": "evaluation"}[part]
     return DatasetInput(Dataset(**described.to_dict()), [InputTag("mlflow.data.context", context)])
-
-
-def flat_params(state: StageState) -> dict[str, Any]:
-    """Params by short names: the stage's own section without its name, so that runs line up.
-
-    Settings of optimizers that were not used are left out.
-    """
-    flat = {
-        name: leaf
-        for key, value in state.params.items()
-        for name, leaf in dvc_lock.flat(value, "" if key == state.name else key)
-    }
-    kinds = {name: OPTIMIZER.match(name) for name in flat}
-    return {
-        name: leaf
-        for name, leaf in flat.items()
-        if not (kind := kinds[name]) or flat.get(f"{kind[1]}.name") == kind[2]
-    }
-
-
-def source_tags(cmd: str) -> dict[str, str]:
-    """Where a run's code is, and what was called."""
-
-    def git(*arguments: str) -> str:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-        return done.stdout.strip()
-
-    # What the stages write is on its way to being committed; all else that differs is "dirty".
-    changes = git("status", "--porcelain", "--", ".", ":!data", ":!dvc.lock", ":!environment.json")
-    commit = git("rev-parse", "HEAD")
-    tags = {
-        "git.commit": commit,
-        "git.dirty": str(bool(changes)).lower(),
-        "mlflow.source.git.commit": commit,  # MLflow's own columns, Version and Source
-        "mlflow.source.name": cmd,
-        "mlflow.source.type": "LOCAL",
-    }
-    if name := os.environ.get("DVC_EXP_NAME"):
-        tags["dvc.experiment"] = name
-    return tags
 
 
 def _description(state: StageState) -> str:

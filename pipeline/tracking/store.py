@@ -14,9 +14,14 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.errors import TrackingError
+from pipeline.params import PARAMS, load_params
 from pipeline.tracking import address
 
-EXPERIMENT = "autoencoders"
+DESCRIPTION = (
+    "The stages of a DVC pipeline, a run for each result. `dvc.fingerprint` names all that went "
+    "in; `dvc.lock.yaml`, among a run's artifacts, has every md5 behind it and of what it made."
+)
+NOTE = "mlflow.note.content"  # the tag that MLflow's UI shows as a description
 MAKES_RUNS = "`make track` makes those of dvc.lock"
 
 # A server that does not answer is given up on after a minute; MLflow's own 120 s, eight times over,
@@ -32,14 +37,22 @@ warnings.filterwarnings("ignore", module="mlflow")
 class Store:
     """A connection to the tracking store, with the experiment in place.
 
-    Attributes:
+    Args:
         make: whether to make what is missing of it. A command that only looks does not.
 
+    Attributes:
+        settings: the section `tracking` of params.yaml.
+        name: of the experiment.
+        uri: the store's address.
+
     Raises:
+        ParamsError: params.yaml is wrong.
         TrackingError: the experiment is missing, and is not to be made; or the store is a folder.
     """
 
     def __init__(self, *, make: bool = True) -> None:
+        self.settings = load_params(PARAMS).tracking
+        self.name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or self.settings.experiment
         self.uri = address.tracking_uri()
         if self.uri.startswith("file:"):
             raise TrackingError(
@@ -104,19 +117,21 @@ class Store:
         return list(self.search(f"tags.`dvc.fingerprint` = '{fingerprint}'"))
 
     def _experiment(self, *, make: bool) -> Experiment:
-        if found := self.client.get_experiment_by_name(EXPERIMENT):
+        if found := self.client.get_experiment_by_name(self.name):
             return found
         if not make:
             where = address.redacted(self.uri)
             raise TrackingError(
-                f"{where}: found no experiment '{EXPERIMENT}', expected one; {MAKES_RUNS}"
+                f"{where}: found no experiment '{self.name}', expected one; {MAKES_RUNS}"
             )
         # On a server, another client may be first; if none was, the lines below say so.
         with suppress(MlflowException):
-            self.client.create_experiment(EXPERIMENT, artifact_location=address.artifacts(self.uri))
-        if found := self.client.get_experiment_by_name(EXPERIMENT):
+            self.client.create_experiment(
+                self.name, address.artifacts(self.uri), tags={NOTE: DESCRIPTION}
+            )
+        if found := self.client.get_experiment_by_name(self.name):
             return found
-        raise MlflowException(f"experiment '{EXPERIMENT}' can be neither found nor made")
+        raise MlflowException(f"experiment '{self.name}' can be neither found nor made")
 
 
 def _first_finished(runs: list[Run]) -> Run | None:

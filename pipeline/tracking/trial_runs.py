@@ -15,10 +15,9 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from pipeline.outs.dvc_lock import StageState
 from pipeline.params import with_values
-from pipeline.tracking import runs, trials
-from pipeline.tracking.model_package import NOTE
+from pipeline.tracking import pictures, provenance, runs, trials
 from pipeline.tracking.run_table import in_words
-from pipeline.tracking.store import Store
+from pipeline.tracking.store import NOTE, Store
 from pipeline.tracking.trials import Status, Trial
 
 # A stopped trial has no final metrics, so `compare` need not look at it.
@@ -69,7 +68,7 @@ class TrialRuns:
     def __init__(self, group: Group) -> None:
         self.group = group
         self.store = Store()
-        self.source = runs.source_tags(group.cmd)
+        self.source = provenance.source_tags(group.cmd)
         self.logged: set[str] = set()
         known = list(self.store.search(f"tags.`{group.kind}.id` = '{group.id}'"))
         whole = [run for run in known if MLFLOW_PARENT_RUN_ID not in run.data.tags]
@@ -102,8 +101,6 @@ class TrialRuns:
         now = time.time_ns() // 1_000_000
         final = trial.metrics | {"trial_seconds": trial.seconds}
         known = trial.history[-1] if trial.history else {}
-        hashes = {f"dvc.dep.{path}": md5 for path, md5 in state.deps.items()}
-        hashes |= {f"dvc.out.{path}": md5 for path, md5 in trial.outs.items()}
         note = (
             trial.reason or in_words(trial.metrics) or f"stopped after {len(trial.history)} epochs"
         )
@@ -114,9 +111,13 @@ class TrialRuns:
                 for key, value in final.items()
                 if value is not None and key not in known
             ],
-            params=[Param(key, str(value)) for key, value in runs.flat_params(state).items()],
-            tags=[RunTag(key, value) for key, value in (hashes | {NOTE: note}).items()],
+            params=[Param(key, str(value)) for key, value in provenance.flat_params(state).items()],
+            tags=[RunTag(NOTE, note)],
         )
+        entry = provenance.lock_entry(replace(state, outs=trial.outs))
+        client.log_text(run.info.run_id, entry, provenance.LOCK_ENTRY)
+        if trial.history:
+            pictures.log_curve(self.store, run, state.name, trial.history)
         client.set_terminated(run.info.run_id, STATUS[trial.status])
         self.logged.add(number)
 

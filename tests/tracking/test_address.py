@@ -8,6 +8,8 @@ from pipeline.errors import TrackingError
 from pipeline.tracking import address
 from pipeline.tracking.store import Store
 
+ROOT = Path(__file__).parents[2]
+
 
 @pytest.mark.parametrize("folder", ["", ".dvc/tmp/exps/tmp123"])
 @pytest.mark.parametrize(
@@ -38,11 +40,9 @@ def test_an_address_names_one_store(
 
 
 @pytest.mark.parametrize("uri", ["mlruns", "file:mlruns"])
-def test_a_folder_is_refused_with_what_to_use(
-    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_a_folder_is_refused_with_what_to_use(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {path.name for path in ROOT.iterdir()}
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     with pytest.raises(TrackingError, match=r"a folder.*MLFLOW_TRACKING_URI=sqlite:///mlflow\.db"):
         Store()
-    assert not list(tmp_path.iterdir())
+    assert {path.name for path in ROOT.iterdir()} == before

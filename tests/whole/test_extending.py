@@ -74,7 +74,7 @@ def test_its_files_are_there_and_nothing_is_out_of_date(extended: Repository) ->
 
 def test_it_is_in_the_figures(extended: Repository) -> None:
     figures = extended.path / "data/figures"
-    assert (figures / "denoising_ae_codes.png").exists()
+    assert (figures / "denoising_ae/codes.png").exists()
     for name in ("training_curves", "comparison", "code_map"):
         with (
             Image.open(figures / f"{name}.png") as new,

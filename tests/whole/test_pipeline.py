@@ -1,6 +1,7 @@
 """The pipeline as a user runs it, on a small real subset."""
 
 import csv
+import getpass
 import gzip
 import json
 import shutil
@@ -28,6 +29,7 @@ AUTOENCODER_METRICS = {
     *("train_loss", "test_bce", "test_mse", "test_psnr", "test_ssim", "probe_accuracy"),
     *("parameters", "code_size", "compression", "epochs"),
 }
+FIGURES = 14
 EPOCHS = {"train_classifier": 4, "train_dense_ae": 3, "train_conv_ae": 2}
 
 
@@ -64,8 +66,8 @@ def test_history_has_a_row_an_epoch_and_the_loss_falls(
 
 
 def test_every_figure_is_a_picture_with_something_in_it(repository: Repository) -> None:
-    figures = sorted((repository.path / "data/figures").iterdir())
-    assert len(figures) == 11
+    figures = sorted((repository.path / "data/figures").rglob("*.png"))
+    assert len(figures) == FIGURES
     for figure in figures:
         with Image.open(figure) as image:
             assert min(image.size) >= 350
@@ -77,20 +79,13 @@ def test_a_training_has_one_complete_run(repository: Repository, stage: str, epo
     (run,) = [
         run
         for run in repository.runs()
-        if run.info.run_name == stage and "dvc.experiment" not in run.data.tags
+        if run.data.tags["dvc.stage"] == stage and "dvc.experiment" not in run.data.tags
     ]
     assert run.info.status == "FINISHED"
     assert run.data.tags["dvc.stage"] == stage
     assert run.data.tags["git.dirty"] == "false"
-    lock = (repository.path / "dvc.lock").read_text()
-    images = dvc_lock.hashes(
-        [f"data/prepared/{name}.npy" for name in ("train_images", "test_images", "test_labels")],
-        repository.path,
-    )
-    for key, md5 in run.data.tags.items():
-        if key.startswith(("dvc.dep.", "dvc.out.")):
-            path = key.removeprefix("dvc.dep.")
-            assert md5 == images[path] if path in images else md5 in lock
+    shown = [key for key in run.data.tags if not key.startswith("mlflow.")]
+    assert len(shown) == 6
     assert run.data.params["epochs"] == str(epochs)
     for key, value in metrics(repository, stage).items():
         if value is not None:
@@ -99,18 +94,90 @@ def test_a_training_has_one_complete_run(repository: Repository, stage: str, epo
     assert sorted(steps) == list(range(1, epochs + 1))
     assert run.inputs
     training, test = run.inputs.dataset_inputs
-    assert training.dataset.digest == images["data/prepared/train_images.npy"]
+    (md5,) = dvc_lock.hashes(["data/prepared/train_images.npy"], repository.path).values()
+    assert training.dataset.digest == md5
     assert (training.dataset.name, test.dataset.name) == ("mnist.pkl", "mnist_test.pkl")
     names = {file.path for file in repository.client.list_artifacts(run.info.run_id)}
     model = stage.removeprefix("train_")
-    assert names == {f"{model}.txt", f"{stage}.csv", f"{stage}.json"}
+    assert names == {f"{model}.txt", f"{stage}.csv", f"{stage}.json", "dvc.lock.yaml", "images"}
+
+
+@pytest.mark.parametrize("stage", STAGES[1:])
+def test_a_run_has_its_stages_entry_of_dvc_lock(
+    repository: Repository, stage: str, tmp_path: Path
+) -> None:
+    (run,) = [run for run in repository.runs() if run.data.tags["dvc.stage"] == stage]
+    file = repository.client.download_artifacts(run.info.run_id, "dvc.lock.yaml", str(tmp_path))
+    Path(file).rename(tmp_path / "dvc.lock")
+    assert dvc_lock.locked(stage, tmp_path) == dvc_lock.locked(stage, repository.path)
+
+
+@pytest.mark.parametrize(
+    ("stage", "expected"),
+    [
+        ("train_classifier", {"training_curve", "confusion_matrix", "confident_mistakes"}),
+        ("train_dense_ae", {"training_curve", "codes"}),
+        ("train_conv_ae", {"training_curve", "codes", "feature_maps"}),
+    ],
+)
+def test_a_trainings_run_has_its_own_figures_as_the_stage_has_drawn_them(
+    repository: Repository, stage: str, expected: set[str], tmp_path: Path
+) -> None:
+    (run,) = [run for run in repository.runs() if run.data.tags["dvc.stage"] == stage]
+    logged = [
+        file.path
+        for file in repository.client.list_artifacts(run.info.run_id, "images")
+        if file.path.endswith(".png")
+    ]
+    keys = [Path(path).name.partition("+")[0] for path in logged]
+    assert len(keys) == len(expected)
+    assert set(keys) == expected
+    for key, path in zip(keys, logged, strict=True):
+        local = repository.client.download_artifacts(run.info.run_id, path, str(tmp_path))
+        drawn = repository.path / "data/figures" / stage.removeprefix("train_") / f"{key}.png"
+        with Image.open(local) as one, Image.open(drawn) as other:
+            np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
+
+
+def test_tracking_again_adds_no_picture(repository: Repository, tmp_path: Path) -> None:
+    clone = copied(repository, tmp_path / "clone")
+    clone.python("-m", "pipeline", "track")
+    for run in clone.runs():
+        before = repository.client.list_artifacts(run.info.run_id, "images")
+        after = clone.client.list_artifacts(run.info.run_id, "images")
+        assert [file.path for file in after] == [file.path for file in before]
+
+
+def test_a_run_is_named_after_its_model_or_stage_and_has_a_user_and_a_source(
+    repository: Repository,
+) -> None:
+    for run in repository.runs():
+        stage = run.data.tags["dvc.stage"]
+        assert run.info.run_name == stage.removeprefix("train_")
+        assert run.data.tags["mlflow.user"] == run.info.user_id == getpass.getuser()
+        assert run.data.tags["mlflow.source.name"] == f"python3 stages {stage}"
+
+
+def test_the_answers_of_a_classifier_are_a_table_of_which_dvc_draws_a_confusion_matrix(
+    repository: Repository,
+) -> None:
+    with (repository.path / "data/predictions/classifier.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    labels = np.load(repository.path / "data/prepared/test_labels.npy")
+    assert [int(row["actual"]) for row in rows] == labels.tolist()
+    right = np.mean([row["actual"] == row["predicted"] for row in rows])
+    assert right == pytest.approx(metrics(repository, "train_classifier")["test_accuracy"])
+    shown = json.loads(repository.dvc("plots", "show", "--json"))
+    (plot,) = shown["data"]["Classifier's answers to test images"]
+    counted = plot["content"]["data"]["values"]
+    assert [row["predicted"] for row in counted] == [row["predicted"] for row in rows]
 
 
 def test_the_logged_classifier_takes_raw_images_and_is_as_good_as_its_metrics_say(
     repository: Repository,
 ) -> None:
     mlflow.set_tracking_uri(f"sqlite:///{repository.path / 'mlflow.db'}")
-    (run,) = [run for run in repository.runs() if run.info.run_name == "train_classifier"]
+    (run,) = [run for run in repository.runs() if run.data.tags["dvc.stage"] == "train_classifier"]
     assert run.outputs
     model = mlflow.pyfunc.load_model(f"models:/{run.outputs.model_outputs[0].model_id}")
     images = np.load(repository.path / "data/prepared/test_images.npy")
@@ -124,8 +191,11 @@ def test_the_logged_classifier_takes_raw_images_and_is_as_good_as_its_metrics_sa
 
 
 def test_the_figures_are_in_a_run_of_visualize(repository: Repository) -> None:
-    run = next(run for run in repository.runs() if run.info.run_name == "visualize")
-    assert len(repository.client.list_artifacts(run.info.run_id, "figures")) == 11
+    run = next(run for run in repository.runs() if run.data.tags["dvc.stage"] == "visualize")
+    logged = repository.client.list_artifacts(run.info.run_id, "figures")
+    assert {Path(file.path).name for file in logged} == {
+        file.name for file in (repository.path / "data/figures").iterdir()
+    }
 
 
 def test_track_makes_every_run_again_and_none_twice(repository: Repository) -> None:
@@ -136,7 +206,7 @@ def test_track_makes_every_run_again_and_none_twice(repository: Repository) -> N
     try:
         assert repository.python("-m", "pipeline", "track").count("run made") == 4
         assert repository.python("-m", "pipeline", "track").count("tracked") == 4
-        assert sorted(str(run.info.run_name) for run in repository.runs()) == [
+        assert sorted(run.data.tags["dvc.stage"] for run in repository.runs()) == [
             "train_classifier",
             "train_conv_ae",
             "train_dense_ae",
@@ -259,7 +329,7 @@ def test_another_dataset_needs_other_params_alone(tmp_path: Path) -> None:
         5,
         6,
     ]
-    assert len(list((tmp_path / "data/figures").iterdir())) == 11
+    assert len(list((tmp_path / "data/figures").rglob("*.png"))) == FIGURES
 
 
 def half_size_digits(classes: Iterable[int]) -> tuple[datasets.Images, datasets.Labels]:

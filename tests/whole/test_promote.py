@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
 from pipeline import __main__
-from pipeline.outs import dvc_lock
+from pipeline.outs import dvc_lock, paths
 from tests.whole.conftest import Repository, copied, with_epochs
 
 pytestmark = pytest.mark.slow
@@ -84,7 +84,8 @@ def metric(clone: Repository, epochs: int) -> float:
     (run,) = (
         run
         for run in clone.runs()
-        if run.info.run_name == "train_classifier" and run.data.params["epochs"] == str(epochs)
+        if run.data.tags["dvc.stage"] == "train_classifier"
+        and run.data.params["epochs"] == str(epochs)
     )
     return run.data.metrics["test_accuracy"]
 
@@ -113,7 +114,6 @@ def test_a_version_names_what_it_was_made_of_and_how_good_it_is(
     commit = clone.run("git", "rev-parse", "HEAD~1").strip()  # HEAD added the results
     (run,) = (run for run in clone.runs() if run.data.tags["dvc.fingerprint"] == state.fingerprint)
     version = champion(clone.client, MODELS[stage])
-    model = f"data/models/{stage.removeprefix('train_')}.keras"
     assert version.run_id == run.info.run_id
     assert run.outputs
     logged = clone.client.get_logged_model(run.outputs.model_outputs[0].model_id)
@@ -122,10 +122,8 @@ def test_a_version_names_what_it_was_made_of_and_how_good_it_is(
     ]
     assert version.tags["dvc.fingerprint"] == state.fingerprint
     assert version.tags["git.commit"] == commit
-    assert version.tags[f"dvc.out.{model}"] == state.outs[model]
-    images = [f"data/prepared/{name}.npy" for name in ("test_images", "test_labels")]
-    for path, md5 in dvc_lock.hashes(images, clone.path).items():
-        assert version.tags[f"dvc.dep.{path}"] == md5
+    assert version.tags["dvc.model"] == state.outs[str(paths.model(stage))]
+    assert version.tags["dvc.test_data"] == run.data.tags["dvc.test_data"]
     name = "test_accuracy" if stage == "train_classifier" else "test_bce"
     value = run.data.metrics[name]
     assert version.tags[f"metric.{name}"] == str(value)
@@ -180,10 +178,8 @@ def test_what_was_tested_on_other_images_is_refused(clone: Repository, promote: 
     use(clone, epochs=1)
     promote("--stage", "train_classifier")
     use(clone, epochs=4)
-    clone.client.set_model_version_tag(
-        CLASSIFIER, "1", "dvc.dep.data/prepared/test_images.npy", "another"
-    )
-    assert "that of version 1 another, expected the same" in promote(
+    clone.client.set_model_version_tag(CLASSIFIER, "1", "dvc.test_data", "another")
+    assert "those of version 1 another, expected the same" in promote(
         "--stage", "train_classifier", code=1
     )
     assert number(clone) == 1

@@ -73,7 +73,7 @@ def assert_has_results(second: Repository) -> None:
 def assert_makes_its_runs(second: Repository) -> None:
     """The tracking store, empty so far, gets a run for each result."""
     assert second.python("-m", "pipeline", "track").count("run made") == 4
-    names = {run.info.run_name for run in second.runs() if run.info.status == "FINISHED"}
+    names = {run.data.tags["dvc.stage"] for run in second.runs() if run.info.status == "FINISHED"}
     assert names == {*TRAININGS, "visualize"}
 
 

@@ -1,0 +1,60 @@
+"""The figures of a training, on its run: MLflow shows those of several runs side by side.
+
+A stage that comes after the trainings draws them, in a folder a model of its `ARTIFACTS`.
+"""
+
+import io
+from pathlib import Path
+
+from mlflow.entities import Run
+from PIL import Image
+
+from pipeline import stage_files
+from pipeline.outs import artifacts, dvc_lock, paths
+from pipeline.outs.artifacts import Row
+from pipeline.tracking.store import Store
+from pipeline.training.declaration import trainings
+
+CURVE = "training_curve"  # as the stage's own is called
+DIGEST = "dvc.figures"  # the tag with the md5 of the folder that a run has the pictures of
+
+
+def attach(store: Store) -> None:
+    """Log the figures of the working tree on the runs of the trainings that they are of, once."""
+    for folders in stage_files.declared("ARTIFACTS").values():
+        for stage in trainings():
+            for folder in folders:
+                own = folder / paths.model(stage).stem
+                # Drawn of the outs that are here, and so the run's that made these.
+                if own.is_dir() and (run := store.finished(dvc_lock.current(stage).fingerprint)):
+                    log(store, run, own)
+
+
+def log(store: Store, run: Run, folder: Path) -> None:
+    """Log each PNG of `folder` on `run`, unless the run has these very files already."""
+    (md5,) = dvc_lock.hashes([str(folder)]).values()
+    if run.data.tags.get(DIGEST) == md5:
+        return
+    for path in sorted(folder.glob("*.png")):
+        with Image.open(path) as image:
+            store.client.log_image(run.info.run_id, image, key=path.stem, step=0)
+    store.client.set_tag(run.info.run_id, DIGEST, md5)
+
+
+def log_curve(store: Store, run: Run, stage: str, history: list[Row]) -> None:
+    """Log the curve of a training of `stage` on `run`; drawn here, since no stage draws a trial's.
+
+    Args:
+        store: where the run is.
+        run: of the trial.
+        stage: that it is a training of.
+        history: its rows, one an epoch.
+    """
+    from pipeline.figures import style
+    from pipeline.figures.curves import panels, training_curves
+
+    training = trainings()[stage]
+    with style.applied(usetex=False):
+        drawn = artifacts.png(training_curves(panels(training.title, training.output, history)))
+    with Image.open(io.BytesIO(drawn)) as image:
+        store.client.log_image(run.info.run_id, image, key=CURVE, step=0)
