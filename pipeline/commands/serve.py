@@ -9,7 +9,7 @@ from pipeline.commands import arguments
 from pipeline.errors import PromotionError
 from pipeline.outs import variables
 from pipeline.params import PARAMS, load_params
-from pipeline.tracking import registry
+from pipeline.tracking import model_package, registry
 from pipeline.tracking.store import Store, faults_reported
 from pipeline.training.declaration import trainings
 
@@ -32,6 +32,7 @@ def main(*, stage: str, host: str, port: int) -> None:
 
     Raises:
         ParamsError: params.yaml is wrong.
+        LockError: the champion is linked, and DVC has its file no more.
         PromotionError: the model has no champion.
         TrackingError: the store can't be reached, or fails.
     """
@@ -40,8 +41,11 @@ def main(*, stage: str, host: str, port: int) -> None:
     with faults_reported():
         store = Store(make=False)
         version = registry.champion(store, name)
-    if version is None:
-        raise PromotionError(f"{name}: found no champion, expected one; `make promote` makes it")
+        if version is None:
+            raise PromotionError(
+                f"{name}: found no champion, expected one; `make promote` makes it"
+            )
+        model = model_package.local(store, name, version)
     print(
         f"{name} version {version}: http://{host}:{port}/invocations (Ctrl-C ends it)", flush=True
     )
@@ -62,7 +66,7 @@ def main(*, stage: str, host: str, port: int) -> None:
         sys.executable,
         [
             *(sys.executable, "-m", "mlflow", "models", "serve"),
-            *("--model-uri", f"models:/{name}@{registry.CHAMPION}"),
+            *("--model-uri", model),
             *("--env-manager", "local"),  # this environment: nothing to install
             *("--host", host, "--port", str(port), "--workers", "1"),
         ],

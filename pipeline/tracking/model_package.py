@@ -5,6 +5,7 @@ import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import mlflow.artifacts
 import mlflow.pyfunc
 import numpy as np
 from mlflow.entities import LoggedModelOutput, Run
@@ -12,6 +13,7 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, Schema, TensorSpec
 
 from pipeline.outs import paths
+from pipeline.tracking import references
 from pipeline.tracking.store import NOTE, Store
 from pipeline.training.declaration import trainings
 
@@ -19,6 +21,7 @@ SERVED_MODEL = Path(__file__).with_name("served_model.py")
 EXAMPLES = 2  # images in the input example
 PACKAGES = ("mlflow", "keras", "tensorflow-cpu", "tensorflow", "numpy", "pandas", "pillow")
 FOLDER = "keras"  # of the model's files, as an artifact of the package
+COPIES = Path(".dvc/tmp/models")  # of packages that had a pointer; DVC keeps this folder out of git
 
 
 def log(store: Store, run: Run, stage: str, *, epochs: int, description: str) -> str:
@@ -36,15 +39,47 @@ def log(store: Store, run: Run, stage: str, *, epochs: int, description: str) ->
     )
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "model"
-        _save(target, stage, Model(run_id=run_id, model_id=model.model_id))
+        _save(
+            target,
+            stage,
+            Model(run_id=run_id, model_id=model.model_id),
+            linked=store.settings.artifacts == "reference",
+        )
         client.log_model_artifacts(model.model_id, str(target))
     client.finalize_logged_model(model.model_id, "READY")
     client.log_outputs(run_id, [LoggedModelOutput(model.model_id, epochs)])
     return model.model_id
 
 
-def _save(target: Path, stage: str, mlflow_model: Model) -> None:
-    """Write the package, of two flavors: Keras's, and a Python function that checks its input."""
+def local(store: Store, name: str, number: int) -> str:
+    """What MLflow can load version `number` of the model `name` from: itself, or a whole copy.
+
+    Of a version that has but a pointer to its Keras model, a copy is completed from DVC's cache or
+    remote.
+
+    Raises:
+        LockError: neither has the Keras model.
+    """
+    # The version's own `model_id` is empty in a SQL store; `register` has named it as the source.
+    version = store.client.get_model_version(name, str(number))
+    model_id = str(version.source).removeprefix("models:/")
+    files = store.client.list_logged_model_artifacts(model_id, f"artifacts/{FOLDER}")
+    if not any(file.path.endswith(references.SUFFIX) for file in files):
+        return f"models:/{name}/{number}"
+    folder = COPIES / model_id
+    folder.mkdir(parents=True, exist_ok=True)
+    mlflow.artifacts.download_artifacts(
+        artifact_uri=f"models:/{model_id}", dst_path=str(folder), tracking_uri=store.uri
+    )
+    references.fetch_all(folder)
+    return str(folder)
+
+
+def _save(target: Path, stage: str, mlflow_model: Model, *, linked: bool) -> None:
+    """Write the package, of two flavors: Keras's, and a Python function that checks its input.
+
+    If `linked`, with a pointer in place of the Keras model's file.
+    """
     images = np.load(paths.PREPARED / "test_images.npy", mmap_mode="r")
     classes = np.load(paths.PREPARED / "classes.npy").tolist()
     image = images.shape[1:]
@@ -76,7 +111,12 @@ def _save(target: Path, stage: str, mlflow_model: Model) -> None:
         keras_files = Path(folder) / FOLDER
         keras_files.mkdir()
         (keras_files / "keras_module.txt").write_text("keras")
-        shutil.copyfile(paths.model(stage), keras_files / "model.keras")
+        file = keras_files / "model.keras"
+        if linked:
+            pointer = references.pointer(paths.model(stage), name=file.name)
+            (keras_files / f"{file.name}{references.SUFFIX}").write_text(pointer)
+        else:
+            shutil.copyfile(paths.model(stage), file)
         mlflow.pyfunc.save_model(
             target,
             python_model=str(SERVED_MODEL),

@@ -20,7 +20,12 @@ DIGEST = "dvc.figures"  # the tag with the md5 of the folder that a run has the 
 
 
 def attach(store: Store) -> None:
-    """Log the figures of the working tree on the runs of the trainings that they are of, once."""
+    """Log the figures of the working tree on the runs of the trainings that they are of, once.
+
+    Where params.yaml has them linked instead of copied, none is.
+    """
+    if store.settings.artifacts == "reference":
+        return
     for folders in stage_files.declared("ARTIFACTS").values():
         for stage in trainings():
             for folder in folders:

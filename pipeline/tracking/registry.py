@@ -9,7 +9,7 @@ from pipeline.errors import PromotionError
 from pipeline.outs import paths
 from pipeline.outs.dvc_lock import StageState
 from pipeline.params import Tracking
-from pipeline.tracking import results
+from pipeline.tracking import references, results
 from pipeline.tracking.gate import Version
 from pipeline.tracking.run_table import in_words
 from pipeline.tracking.store import Store
@@ -75,12 +75,16 @@ def register(store: Store, state: StageState, run: Run) -> int:
     """The number of a new version, of the model that `run` logged.
 
     Raises:
+        LockError: the model is linked, and neither DVC's cache nor its remote has it.
         PromotionError: it logged none.
     """
     client, name = store.client, model_name(state.name, store.settings)
     if not (run.outputs and run.outputs.model_outputs):
         raise PromotionError(f"run {run.info.run_id}: found no logged model, expected one")
     model_id = run.outputs.model_outputs[0].model_id
+    if store.settings.artifacts == "reference":
+        file = paths.model(state.name)
+        references.cached(state.outs[str(file)], str(file))  # a version is one that can be served
     if not client.search_registered_models(f"name='{name}'"):
         client.create_registered_model(name, description=_description(state))
     mlflow.set_tracking_uri(store.uri)  # where create_model_version looks for the model

@@ -21,7 +21,7 @@ from mlflow.exceptions import MlflowException
 from pipeline import stage_files
 from pipeline.outs import artifacts, dvc_lock, paths
 from pipeline.outs.dvc_lock import StageState
-from pipeline.tracking import model_package, pictures, provenance
+from pipeline.tracking import model_package, pictures, provenance, references
 from pipeline.tracking.run_table import in_words
 from pipeline.tracking.store import NOTE, Store
 from pipeline.training.declaration import trainings
@@ -97,8 +97,12 @@ def _log(store: Store, run: Run, state: StageState, alive: SignOfLife) -> None:
     if state.name in trainings():
         _log_training(store, run, state, alive)
     for folder in stage_files.declared("ARTIFACTS", [state.name]).get(state.name, ()):
-        client.log_artifacts(run_id, str(folder), folder.name)
-        alive()
+        if store.settings.artifacts == "reference":
+            pointer = references.pointer(folder, name=folder.name)
+            client.log_text(run_id, pointer, f"{folder.name}{references.SUFFIX}")
+        else:
+            client.log_artifacts(run_id, str(folder), folder.name)
+            alive()
         pictures.attach(store)
         alive()
     client.set_terminated(run_id, "FINISHED")

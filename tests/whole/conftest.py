@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from mlflow.entities import Run
 from pipeline import stage_files
 from pipeline.data.files import readers
 from pipeline.training.declaration import trainings
-from tests.whole.serving import answers
+from tests.whole.serving import answers, serving
 
 ROOT = Path(__file__).parents[2]
 TRAININGS, STAGES = tuple(trainings(ROOT)), tuple(stage_files.names(ROOT))
@@ -129,6 +130,21 @@ def with_epochs(text: str, epochs_of: dict[str, int]) -> str:
 def copied(repository: Repository, target: Path) -> Repository:
     """A copy of `repository`, results and store included, for a test to change."""
     return Repository(Path(shutil.copytree(repository.path, target, symlinks=True)))
+
+
+@contextmanager
+def served(repository: Repository, stage: str) -> Iterator[str]:
+    """The address at which the champion of `stage` answers."""
+    port = free_port()
+    arguments = ("serve", "--stage", stage, "--port", str(port))
+    with serving(
+        [sys.executable, "-m", "pipeline", *arguments],
+        repository.path,
+        repository.environment(),
+        f"http://127.0.0.1:{port}/health",
+        repository.path / "serve.log",
+    ):
+        yield f"http://127.0.0.1:{port}/invocations"
 
 
 class Server:

@@ -4,10 +4,8 @@ import base64
 import io
 import json
 import re
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,28 +14,20 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from tests.whole.conftest import ROOT, Repository, copied, free_port, make_repository, with_epochs
-from tests.whole.serving import post, serving
+from tests.whole.conftest import (
+    ROOT,
+    Repository,
+    copied,
+    make_repository,
+    served,
+    with_epochs,
+)
+from tests.whole.serving import post
 
 pytestmark = pytest.mark.slow
 
 SERVING = ROOT / "docs/serving.md"
 BLANK = np.zeros((1, 28, 28), dtype=int)
-
-
-@contextmanager
-def served(repository: Repository, stage: str) -> Iterator[str]:
-    """The address at which the champion of `stage` answers."""
-    port = free_port()
-    arguments = ("serve", "--stage", stage, "--port", str(port))
-    with serving(
-        [sys.executable, "-m", "pipeline", *arguments],
-        repository.path,
-        repository.environment(),
-        f"http://127.0.0.1:{port}/health",
-        repository.path / "serve.log",
-    ):
-        yield f"http://127.0.0.1:{port}/invocations"
 
 
 @pytest.fixture(scope="module")
