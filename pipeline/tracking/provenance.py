@@ -52,13 +52,14 @@ def source_tags(cmd: str) -> dict[str, str]:
 
 
 def run_name(state: StageState) -> str:
-    """The model, or the stage, and what distinguishes this run.
+    """What distinguishes this run, and its model, or its stage.
 
-    That is the name of the DVC experiment; or the params that differ from the committed ones.
+    That is the name of the DVC experiment; or the params that differ from the committed ones. It
+    comes first, since legends cut off the end.
     """
     kind = paths.model(state.name).stem
     told = os.environ.get("DVC_EXP_NAME") or trials.label(_uncommitted(state), state.name)
-    name = f"{kind} {told}".strip()
+    name = f"{told} {kind}".strip()
     return name if len(name) <= NAME_LENGTH else f"{name[: NAME_LENGTH - 1]}…"
 
 

@@ -22,7 +22,7 @@ playwright = pytest.importorskip(
 from playwright.sync_api import Page, expect, sync_playwright  # noqa: E402 - skipped without it
 
 CHROMIUM = shutil.which("chromium")
-AUTOENCODERS = ("train_dense_ae", "train_conv_ae")
+AUTOENCODERS = ("dense_ae", "conv_ae")
 
 pytestmark = [
     pytest.mark.exhaustive,
@@ -68,8 +68,8 @@ def page(
 
 
 def test_the_runs_are_listed_with_their_datasets(page: Page) -> None:
-    for name in (*AUTOENCODERS, "train_classifier", "visualize"):
-        expect(page.get_by_role("link", name=name)).to_have_count(1)
+    for name in (*AUTOENCODERS, "classifier", "visualize"):
+        expect(page.get_by_role("link", name=name, exact=True)).to_have_count(1)
     expect(page.get_by_text("mnist.pkl (")).to_have_count(3)
 
 
@@ -82,7 +82,7 @@ def test_two_autoencoders_compare_in_the_same_metrics(page: Page, repository: Re
     for name in AUTOENCODERS:
         expect(page.get_by_role("cell", name=name).first).to_be_visible()
     for name in AUTOENCODERS:
-        metrics = json.loads((repository.path / f"data/metrics/{name}.json").read_text())
+        metrics = json.loads((repository.path / f"data/metrics/train_{name}.json").read_text())
         for metric in ("test_bce", "probe_accuracy", "code_size"):
             expect(page.get_by_text(metric, exact=True).first).to_be_visible()
             shown = f"{round(metrics[metric], 3):g}"
@@ -90,7 +90,7 @@ def test_two_autoencoders_compare_in_the_same_metrics(page: Page, repository: Re
 
 
 def test_the_loss_is_drawn_epoch_by_epoch(page: Page) -> None:
-    page.get_by_role("link", name="train_dense_ae").click()
+    page.get_by_role("link", name="dense_ae", exact=True).click()
     page.get_by_role("tab", name="Model metrics").click()
     page.get_by_placeholder("Search metric charts").fill("^loss$")
     curve = page.locator(".js-plotly-plot .scatterlayer path.js-line")
@@ -100,9 +100,20 @@ def test_the_loss_is_drawn_epoch_by_epoch(page: Page) -> None:
 
 
 def test_a_run_says_how_good_it_is_and_which_version_it_became(page: Page) -> None:
-    page.get_by_role("link", name="train_classifier").click()
+    page.get_by_role("link", name="classifier", exact=True).click()
     expect(page.get_by_text("test_accuracy 0.").first).to_be_visible()
+    expect(page.get_by_text("python3 stages train_classifier").first).to_be_visible()
     expect(page.get_by_text("mnist-classifier").first).to_be_visible()
+
+
+def test_pictures_of_several_autoencoders_stand_side_by_side(page: Page) -> None:
+    page.get_by_role("button", name="Chart view").or_(
+        page.locator("label").filter(has=page.locator("[aria-label='Chart view']"))
+    ).first.click()
+    page.get_by_placeholder("Search metric charts").fill("^codes$")
+    pictures = page.locator("img[src*='images']")
+    expect(pictures.first).to_be_visible()
+    assert pictures.first.evaluate("picture => picture.naturalWidth") > 100
 
 
 def test_the_figures_are_visible(page: Page) -> None:
