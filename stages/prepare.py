@@ -10,11 +10,13 @@ def main(params: PipelineParams, section: Params) -> None:
     from pipeline.data import datasets
     from pipeline.data.files import preparation
 
-    dataset = preparation.read(section, params.seed)
+    notes: list[str] = []
+    dataset = preparation.read(section, params.seed, notes.append)
     summary = preparation.summary(dataset)
 
     datasets.save(dataset, paths.PREPARED)
     artifacts.write_metrics(paths.metrics("prepare"), summary)
+    print(*notes, sep="\n", end="\n" if notes else "")
     print(
         f"{summary['train_images']} training and {summary['test_images']} test images of "
         f"{dataset.side} x {dataset.side} pixels in {len(dataset.classes)} classes"

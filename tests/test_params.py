@@ -38,6 +38,7 @@ OUT_OF_RANGE: dict[str, list[Any]] = {
     "threads": NOT_COUNTS,
     "memory_budget": NOT_COUNTS,
     "cpu_isa": ["avx512"],
+    "validation": ["both"],
     "test_fraction": [*NOT_SHARES, 1.0],
     "hidden_units": NOT_COUNTS,
     "target_accuracy": NOT_SHARES,
@@ -63,7 +64,7 @@ OUT_OF_RANGE: dict[str, list[Any]] = {
 }
 ANY_VALUE_OF_ITS_TYPE = {
     *("train_images", "train_labels", "test_images", "test_labels"),
-    *("transpose", "nesterov", "usetex"),
+    *("to_grey", "transpose", "nesterov", "usetex"),
 }
 
 

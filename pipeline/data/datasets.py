@@ -24,14 +24,14 @@ class Dataset:
         train_labels: uint8 (n,), indices into `classes`.
         test_images: uint8 (m, side, side).
         test_labels: uint8 (m,).
-        classes: integer (c,), what each class is called in the source, ascending.
+        classes: (c,), what each class is called in the source, a number or a name, ascending.
     """
 
     train_images: Images
     train_labels: Labels
     test_images: Images
     test_labels: Labels
-    classes: npt.NDArray[np.int64]
+    classes: npt.NDArray[np.int64] | npt.NDArray[np.str_]
 
     @property
     def side(self) -> int:

@@ -10,7 +10,7 @@ from pipeline.figures import style
 from pipeline.figures.plane import Floats
 
 Images = npt.NDArray[np.uint8]
-Names = npt.NDArray[np.int64]
+Names = npt.NDArray[np.int64] | npt.NDArray[np.str_]
 
 
 def labelled(images: Images, names: Names) -> Figure:

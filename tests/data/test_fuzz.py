@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 
 from pipeline.data import datasets
 from pipeline.data.files import preparation, readers
-from pipeline.data.files.sources import Sources
+from pipeline.data.files.holding import Kind, Part
 from pipeline.errors import DataError
+from tests.data.sections import sources, unheard
 from tests.data.test_readers import (
     DTYPE,
     FORMATS,
@@ -190,12 +191,11 @@ def _in_little_memory() -> Iterator[None]:
 
 @given(content=ANY, kind=st.sampled_from(KINDS), part=st.sampled_from(["train", "test"]))
 def test_no_file_whatever_ends_in_another_error(
-    tmp_path_factory: pytest.TempPathFactory, content: bytes, kind: readers.Kind, part: readers.Part
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, kind: Kind, part: Part
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "whatever"
     path.write_bytes(content)
     with _in_little_memory():
-        readers.has_part(path, part)
         try:
             array = readers.read(path, kind, part)
         except DataError as error:
@@ -261,14 +261,15 @@ def test_a_dataset_is_one_or_is_refused(
     paths = {role: folder / name for role, name in zip(ROLES, names, strict=True)}
     for path, content in zip(paths.values(), contents, strict=True):
         path.write_bytes(content)
-    section = Sources(
+    section = sources(
+        folder,
         **{role: str(path) for role, path in paths.items()},
         test_fraction=fraction,
         transpose=transpose,
     )
     with _in_little_memory():
         try:
-            dataset = preparation.read(section, 42)
+            dataset = preparation.read(section, 42, unheard)
         except DataError as error:
             assert str(error).isprintable()  # noqa: PT017 - some files are sound
             event("refused")

@@ -11,31 +11,22 @@ import pytest
 from pipeline.data import datasets
 from pipeline.data.datasets import Dataset
 from pipeline.data.files import preparation
-from pipeline.data.files.sources import Sources
 from pipeline.errors import DataError
 from pipeline.params import PipelineParams, load_params
+from tests.data.sections import sources, unheard
 
 ROOT = Path(__file__).parents[2]
 SEED = 42
 # Each image is filled with a number of its own, so that it can be told from all others.
 IMAGES = np.arange(35, dtype=np.uint8).repeat(16).reshape(35, 4, 4)
 LABELS = np.repeat([3, 7, 8, 9], [10, 20, 3, 2])
+COLOURS = np.stack([IMAGES, IMAGES * 2, IMAGES * 3], 3)
 
 
 def _write(path: Path, images: Any = IMAGES, labels: Any = LABELS) -> Path:
     with path.open("wb") as file:
         np.savez(file, images=images, labels=labels)
     return path
-
-
-def _section(train: Path, test: Path | None = None, **settings: Any) -> Sources:
-    names: dict[str, Any] = {
-        "train_images": str(train),
-        "train_labels": str(train),
-        "test_images": str(test or train),
-        "test_labels": str(test or train),
-    }
-    return Sources(**names | {"test_fraction": 0.2, "transpose": False} | settings)
 
 
 @pytest.fixture
@@ -52,7 +43,7 @@ def committed_params() -> PipelineParams:
 def mnist(committed_params: PipelineParams) -> Iterator[Dataset]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
-        yield preparation.read(committed_params.section("prepare"), committed_params.seed)
+        yield preparation.read(committed_params.section("prepare"), committed_params.seed, unheard)
 
 
 def test_the_committed_images_are_the_first_10_000_of_each_part_of_mnist(mnist: Dataset) -> None:
@@ -80,7 +71,7 @@ def test_every_array_is_contiguous_bytes(mnist: Dataset) -> None:
 @pytest.mark.parametrize("dtype", ["u1", ">u2", "i8", "f2", "f8"])
 def test_whole_numbers_of_any_type_are_read_as_bytes(tmp_path: Path, dtype: str) -> None:
     path = _write(tmp_path / "train", IMAGES.astype(dtype), LABELS.astype(dtype))
-    dataset = preparation.read(_section(path, _write(tmp_path / "test")), SEED)
+    dataset = preparation.read(sources(path, _write(tmp_path / "test")), SEED, unheard)
     assert dataset.train_images.dtype == np.uint8
     np.testing.assert_array_equal(dataset.train_images, IMAGES)
     np.testing.assert_array_equal(dataset.classes[dataset.train_labels], LABELS)
@@ -102,7 +93,9 @@ def _labels_with(value: Any, dtype: str = "f8") -> npt.NDArray[Any]:
     ("images", "told"),
     [
         pytest.param(IMAGES[0], "shape (4, 4), expected (count, side, side)", id="one image"),
-        pytest.param(IMAGES[..., np.newaxis], "shape (35, 4, 4, 1)", id="channels"),
+        pytest.param(np.stack([IMAGES] * 2, 3), "shape (35, 4, 4, 2)", id="two channels"),
+        pytest.param(IMAGES.reshape(35, 2, 8), "shape (35, 2, 8)", id="rows of other lengths"),
+        pytest.param(IMAGES.reshape(35, 16)[:, 1:], "shape (35, 15)", id="no square number"),
         pytest.param(IMAGES[:, :3], "shape (35, 3, 4)", id="not square"),
         pytest.param(IMAGES[:0], "shape (0, 4, 4)", id="no images"),
         pytest.param(IMAGES[:, :0, :0], "shape (35, 0, 0)", id="no pixels"),
@@ -116,16 +109,19 @@ def _labels_with(value: Any, dtype: str = "f8") -> npt.NDArray[Any]:
         pytest.param(_images_with(256, "u2"), "from 0 to 256", id="above 255, integer"),
         pytest.param(_images_with(-1, "i2"), "from -1 to 34", id="below 0"),
         pytest.param(_images_with(0.5), "fractions (0.0 to 34.0)", id="fraction"),
-        pytest.param(IMAGES / 255, "fractions", id="scaled to 0..1"),
+        pytest.param(IMAGES / 100, "fractions (0.0 to 0.34)", id="scaled by something else"),
+        pytest.param(IMAGES / 255 - 0.1, "from -0.1 to 0.0", id="scaled and shifted"),
+        pytest.param(IMAGES % 2 * 1.0, "black and white or two levels", id="floats of 0 and 1"),
+        pytest.param(COLOURS, "in colour, expected grey ones; `to_grey: true`", id="colours"),
     ],
 )
 def test_images_that_cannot_be_used_are_refused(
     tmp_path: Path, train: Path, images: npt.NDArray[Any], told: str
 ) -> None:
     broken = _write(tmp_path / "broken", images)
-    for section in (_section(broken), _section(train, broken)):
+    for section in (sources(broken), sources(train, broken)):
         with pytest.raises(DataError) as caught:
-            preparation.read(section, SEED)
+            preparation.read(section, SEED, unheard)
         assert str(caught.value).startswith(f"{broken}: found ")
         assert told in str(caught.value)
         assert len(str(caught.value).splitlines()) == 1
@@ -136,8 +132,14 @@ def test_images_that_cannot_be_used_are_refused(
     [
         pytest.param(LABELS[1:], "shape (34,), expected (35,): one for each image", id="too few"),
         pytest.param(LABELS[:0], "shape (0,)", id="none"),
-        pytest.param(np.eye(35), "shape (35, 35)", id="one-hot"),
-        pytest.param(LABELS.astype(str), "type <U", id="text"),
+        pytest.param(np.full((35, 2), 0.5), "shape (35, 2)", id="shares"),
+        pytest.param(np.eye(35)[:, 1:], "shape (35, 34)", id="one-hot but for one"),
+        pytest.param(1 - np.eye(35), "shape (35, 35)", id="one-cold"),
+        pytest.param(np.array(["a", ""] * 17 + ["a"]), "a class named ''", id="no name"),
+        pytest.param(np.array(["a", "b "] * 17 + ["a"]), "a class named 'b '", id="blanks"),
+        pytest.param(np.array(["a", "\x1b[2J"] * 17 + ["a"]), "named '\\x1b[2J'", id="control"),
+        pytest.param(np.array(["a", "x" * 101] * 17 + ["a"]), "1 to 100", id="endless name"),
+        pytest.param(np.array([b"a", b"\xff"] * 17 + [b"a"]), "in UTF-8", id="no text"),
         pytest.param(_labels_with(np.nan), "from nan to nan", id="NaN"),
         pytest.param(_labels_with(0.5), "fractions", id="fraction"),
         pytest.param(_labels_with(-1, "i8"), "from -1 to 9", id="below 0"),
@@ -148,9 +150,9 @@ def test_labels_that_cannot_be_used_are_refused(
     tmp_path: Path, train: Path, labels: npt.NDArray[Any], told: str
 ) -> None:
     broken = _write(tmp_path / "broken", labels=labels)
-    for section in (_section(broken), _section(train, broken)):
+    for section in (sources(broken), sources(train, broken)):
         with pytest.raises(DataError) as caught:
-            preparation.read(section, SEED)
+            preparation.read(section, SEED, unheard)
         assert str(caught.value).startswith(f"{broken}: found ")
         assert told in str(caught.value)
 
@@ -160,12 +162,12 @@ def test_too_few_and_too_many_classes_are_refused(tmp_path: Path, classes: int, 
     images = np.zeros((2 * classes, 4, 4), np.uint8)
     path = _write(tmp_path / "train", images, np.arange(2 * classes) % classes)
     with pytest.raises(DataError, match=f"found {found}"):
-        preparation.read(_section(path), SEED)
+        preparation.read(sources(path), SEED, unheard)
 
 
 def test_256_classes_fit(tmp_path: Path) -> None:
     path = _write(tmp_path / "train", np.zeros((512, 4, 4), np.uint8), np.arange(512) % 256 + 1000)
-    dataset = preparation.read(_section(path), SEED)
+    dataset = preparation.read(sources(path), SEED, unheard)
     assert dataset.classes.tolist() == list(range(1000, 1256))
     assert np.unique(dataset.train_labels).tolist() == list(range(256))
 
@@ -173,19 +175,19 @@ def test_256_classes_fit(tmp_path: Path) -> None:
 def test_a_test_class_that_was_not_trained_on_is_refused(tmp_path: Path, train: Path) -> None:
     test = _write(tmp_path / "test", labels=_labels_with(4))
     with pytest.raises(DataError, match=r"found label\(s\) \[4\].*\[3, 7, 8, 9\]"):
-        preparation.read(_section(train, test), SEED)
+        preparation.read(sources(train, test), SEED, unheard)
 
 
 def test_test_images_of_another_size_are_refused(tmp_path: Path, train: Path) -> None:
     test = _write(tmp_path / "test", IMAGES[:, :3, :3])
     with pytest.raises(DataError, match="found images of 3 x 3 pixels, expected 4 x 4 pixels"):
-        preparation.read(_section(train, test), SEED)
+        preparation.read(sources(train, test), SEED, unheard)
 
 
 def test_labels_become_indices_into_the_classes(tmp_path: Path, train: Path) -> None:
     chosen = [34, 0, 12]
     test = _write(tmp_path / "test", IMAGES[chosen], LABELS[chosen])
-    dataset = preparation.read(_section(train, test), SEED)
+    dataset = preparation.read(sources(train, test), SEED, unheard)
     assert dataset.classes.tolist() == [3, 7, 8, 9]
     assert np.bincount(dataset.train_labels).tolist() == [10, 20, 3, 2]
     assert dataset.test_labels.tolist() == [3, 0, 1]
@@ -195,7 +197,7 @@ def test_labels_become_indices_into_the_classes(tmp_path: Path, train: Path) -> 
 def test_an_npz_with_a_test_part_of_its_own_holds_nothing_out(tmp_path: Path) -> None:
     path = tmp_path / "both.npz"
     np.savez(path, x_train=IMAGES, y_train=LABELS, x_test=IMAGES[:5], y_test=LABELS[:5])
-    dataset = preparation.read(_section(path), SEED)
+    dataset = preparation.read(sources(path), SEED, unheard)
     np.testing.assert_array_equal(dataset.train_images, IMAGES)
     np.testing.assert_array_equal(dataset.test_images, IMAGES[:5])
 
@@ -204,8 +206,8 @@ def test_an_npz_with_a_test_part_of_its_own_holds_nothing_out(tmp_path: Path) ->
 def test_transposing_swaps_rows_and_columns(tmp_path: Path, part: str) -> None:
     images = np.arange(35 * 16, dtype=np.uint16).reshape(35, 4, 4) % 256
     path = _write(tmp_path / "train", images)
-    section = _section(path, _write(tmp_path / "test", images), transpose=True)
-    transposed = dict(preparation.read(section, SEED).arrays())[f"{part}_images"]
+    section = sources(path, _write(tmp_path / "test", images), transpose=True)
+    transposed = dict(preparation.read(section, SEED, unheard).arrays())[f"{part}_images"]
     assert transposed.flags.c_contiguous
     assert transposed[5, 1, 2] == images[5, 2, 1] != images[5, 1, 2]
     np.testing.assert_array_equal(transposed.transpose(0, 2, 1), images)
@@ -223,7 +225,7 @@ def test_transposing_swaps_rows_and_columns(tmp_path: Path, part: str) -> None:
 def test_the_same_share_of_each_class_is_held_out(
     train: Path, fraction: float, held_out: list[int]
 ) -> None:
-    dataset = preparation.read(_section(train, test_fraction=fraction), SEED)
+    dataset = preparation.read(sources(train, test_fraction=fraction), SEED, unheard)
     assert np.bincount(dataset.test_labels).tolist() == held_out
     assert (np.bincount(dataset.train_labels) + np.bincount(dataset.test_labels)).tolist() == [
         *(10, 20, 3, 2)
@@ -231,7 +233,7 @@ def test_the_same_share_of_each_class_is_held_out(
 
 
 def test_no_image_is_lost_or_in_both_parts_and_each_keeps_its_label(train: Path) -> None:
-    dataset = preparation.read(_section(train, test_fraction=0.3), SEED)
+    dataset = preparation.read(sources(train, test_fraction=0.3), SEED, unheard)
     images = np.concatenate([dataset.train_images, dataset.test_images])[:, 0, 0]
     labels = np.concatenate([dataset.train_labels, dataset.test_labels])
     assert sorted(images.tolist()) == list(range(35))
@@ -240,7 +242,9 @@ def test_no_image_is_lost_or_in_both_parts_and_each_keeps_its_label(train: Path)
 
 def test_the_seed_alone_decides_what_is_held_out(train: Path) -> None:
     def held_out(seed: int) -> list[int]:
-        found: list[int] = preparation.read(_section(train), seed).test_images[:, 0, 0].tolist()
+        found: list[int] = (
+            preparation.read(sources(train), seed, unheard).test_images[:, 0, 0].tolist()
+        )
         return found
 
     assert held_out(1) == held_out(1) != held_out(2)
@@ -249,7 +253,7 @@ def test_the_seed_alone_decides_what_is_held_out(train: Path) -> None:
 def test_a_class_of_one_image_cannot_be_held_out(tmp_path: Path) -> None:
     path = _write(tmp_path / "train", labels=_labels_with(4))
     with pytest.raises(DataError, match="one image, expected two or more"):
-        preparation.read(_section(path), SEED)
+        preparation.read(sources(path), SEED, unheard)
 
 
 def test_the_summary_counts_duplicates_and_test_images_seen_in_training() -> None:
@@ -292,7 +296,7 @@ def test_a_prepared_array_that_is_missing_or_broken_names_the_stage_that_writes_
     tmp_path: Path, train: Path, content: bytes | None
 ) -> None:
     folder = tmp_path / "prepared"
-    datasets.save(preparation.read(_section(train), SEED), folder)
+    datasets.save(preparation.read(sources(train), SEED, unheard), folder)
     (folder / "test_labels.npy").unlink()
     if content is not None:
         (folder / "test_labels.npy").write_bytes(content)

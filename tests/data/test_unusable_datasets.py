@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pytest
 
 from pipeline.data.files import preparation
-from pipeline.data.files.sources import Sources
 from pipeline.errors import DataError
+from tests.data.sections import sources, unheard
 
 Array = npt.NDArray[Any]
 IMAGES = np.arange(40, dtype=np.uint8).repeat(16).reshape(40, 4, 4)
@@ -59,7 +59,9 @@ def _with(array: Array, value: float, dtype: str) -> Array:
 
 
 def _of_objects(array: Array) -> Array:
-    return array.astype(object)
+    objects = array.astype(object)
+    objects.flat[7] = {}
+    return objects
 
 
 SHAPES: dict[tuple[str, str], Array] = {
@@ -71,7 +73,7 @@ SHAPES: dict[tuple[str, str], Array] = {
     ("labels", "none"): LABELS[:0],
     ("labels", "fewer than images"): LABELS[1:],
     ("labels", "more than images"): np.concatenate([LABELS, LABELS]),
-    ("labels", "of two dimensions"): LABELS[:, np.newaxis],
+    ("labels", "of two dimensions"): LABELS.reshape(20, 2),
     ("labels", "as large as images"): IMAGES,
     ("images", "as small as labels"): LABELS,
 }
@@ -91,7 +93,7 @@ VALUES: dict[tuple[str, str], Array] = {
     ("images", "complex"): IMAGES.astype(complex),
     ("labels", "complex"): LABELS.astype(complex),
     ("images", "text"): IMAGES.astype(str),
-    ("labels", "text"): LABELS.astype(str),
+    ("labels", "text that has an end of line"): np.full(40, "a\nb"),
     ("images", "records"): IMAGES.astype([("grey", "u1")]),
     ("labels", "records"): LABELS.astype([("class", "u1")]),
     ("images", "truth values"): IMAGES.astype(bool),
@@ -119,11 +121,9 @@ def test_a_dataset_with_a_defect_is_refused_in_one_line_that_names_the_file(
         of = name.partition("_")[2]
         broken = name == f"{part}_{kind}"
         write(paths[name], of, array if broken else {"images": IMAGES, "labels": LABELS}[of])
-    section = Sources(
-        **{name: str(path) for name, path in paths.items()}, test_fraction=0.2, transpose=False
-    )
+    section = sources(tmp_path, **{name: str(path) for name, path in paths.items()})
     with pytest.raises(DataError) as caught:
-        preparation.read(section, 42)
+        preparation.read(section, 42, unheard)
     told = str(caught.value)
     # Which of two files that don't fit is the wrong one, nobody knows: the labels are named.
     named = [paths[f"{part}_images"], paths[f"{part}_labels"]]

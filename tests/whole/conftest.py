@@ -20,12 +20,13 @@ from mlflow.entities import Run
 
 from pipeline import stage_files
 from pipeline.data.files import readers
+from pipeline.data.files.holding import Kind
 from pipeline.training.declaration import trainings
 from tests.whole.serving import answers, serving
 
 ROOT = Path(__file__).parents[2]
 TRAININGS, STAGES = tuple(trainings(ROOT)), tuple(stage_files.names(ROOT))
-KINDS: tuple[readers.Kind, ...] = ("images", "labels")
+KINDS: tuple[Kind, ...] = ("images", "labels")
 SMALL_PARAMS = {"train_classifier": 4, "train_dense_ae": 3, "train_conv_ae": 2, "probe": 2}
 
 

@@ -1,11 +1,12 @@
-"""Pickles of NumPy arrays, loaded without running anything that they name.
+"""Pickles of NumPy arrays and lists, loaded without running anything that they name.
 
-A pickle is a program: loaded the usual way, it can call any function. Here every name that a
-pickled dict of arrays needs stands for an object that does no more than such a pickle needs, and
+A pickle is a program: loaded the usual way, it can call any function. Here every name that
+pickled arrays need stands for an object that does no more than such a pickle needs, and
 every other name is refused. No object of NumPy's is within the program's reach: `__setstate__`,
 say, trusts its state, and a forged one reads memory that is not the array's.
 
-A program can also be short and take forever, or make much of little: see `_Dict` and `_Encode`.
+A program can also be short and take forever, or make much of little: see `Document`, `_Encode` and
+`as_array`.
 """
 
 import io
@@ -17,35 +18,59 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.data.files.source_file import allowed, check_expansion
 from pipeline.errors import DataError
 
 Array = npt.NDArray[Any]
+NUMBERS = ({int}, {float}, {int, float})  # types that a list may mix
+MOST_LEVELS = 4  # of lists: images, rows, pixels, channels
+LONGEST_TEXT = 200  # characters of a label
 
 
-def load(content: bytes) -> dict[str, Array]:
-    """The arrays of a pickled dict, by key; what else it holds is left out.
+def load(content: bytes) -> Any:
+    """What a pickle holds: `Document`, tuple, list, or what stands for an array.
 
     Raises:
-        DataError: it is no such pickle, or names what arrays don't need.
+        DataError: it is no pickle, or names what arrays don't need.
     """
     try:
-        document = _ArrayUnpickler(content).load()
-        if not isinstance(document, _Dict):
-            raise DataError(f"found a pickled {type(document).__name__}, expected a dict of arrays")
-        return {key: value.array() for key, value in document.items() if _is_array(value)}
+        return _ArrayUnpickler(content).load()
     except DataError:
         raise
     except Exception as error:  # a broken pickle may raise anything
         raise DataError(f"not a readable pickle: {type(error).__name__}: {error}") from None
 
 
+def is_arrays(value: object) -> bool:
+    """Whether `value`, of a loaded pickle, is an array, or a list that may become one."""
+    if isinstance(value, list | tuple):
+        return bool(value) and not isinstance(value[0], Document)
+    return isinstance(value, _PickledArray)
+
+
+def as_array(value: Any, size: int) -> Array:
+    """The array that `value`, of a loaded pickle of `size` bytes, stands for.
+
+    Raises:
+        DataError: it stands for none; or for more than what is written once may expand to.
+    """
+    try:
+        return _Arrays(size).array(value)
+    except DataError:
+        raise
+    except Exception as error:  # a broken state may raise anything
+        raise DataError(f"not a readable array: {type(error).__name__}: {error}") from None
+
+
 def shaped(data: Any, dtype: np.dtype[Any], shape: Any, *, fortran: bool) -> Array:
     """The array of `shape` that lies in the buffer `data`, not copied.
 
     Raises:
-        DataError: `shape` is no tuple of counts.
+        DataError: `shape` is no tuple of counts, or the elements are objects of Python's.
         ValueError: `data` is not as long as `shape` and `dtype` say.
     """
+    if dtype.hasobject:
+        raise DataError("found an array of Python objects, expected numbers; for text, astype(str)")
     if not isinstance(shape, tuple) or not all(isinstance(side, int) for side in shape):
         raise DataError("found an array whose shape is not a tuple of counts")
     if min(shape, default=0) < 0:  # to `reshape`, -1 is whatever fits
@@ -69,22 +94,29 @@ class _NDArray(_Name):
 
 
 class _PickledType:
-    """A number type; its state may set the byte order and nothing else."""
+    """A type of numbers, text or objects; its state may set the byte order and nothing else."""
 
     __slots__ = ("dtype",)
 
     def __init__(self, code: object) -> None:
+        code = _text(code)
         # NumPy takes much else for a type: lists of fields, dicts, types of Python.
-        if not isinstance(code, str) or not re.fullmatch(r"[biuf]\d\d?", code):
+        if not isinstance(code, str) or not re.fullmatch(r"[biuf]\d\d?|[US][1-9]\d{0,2}|O8", code):
             found = code if isinstance(code, str) else type(code).__name__
-            raise DataError(f"found an array of type {found}, expected numbers")
+            raise DataError(f"found an array of type {found}, expected numbers or text")
         self.dtype = np.dtype(code)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         _, order, *rest = state
-        if rest != [None, None, None, -1, -1, 0]:
+        plain = {
+            "U": [self.dtype.itemsize, 4, 8],
+            "S": [self.dtype.itemsize, 1, 0],
+            "O": [-1, -1, 63],
+        }.get(self.dtype.kind, [-1, -1, 0])
+        if rest != [None, None, None, *plain]:
             raise DataError("found an array of records, expected numbers")
-        self.dtype = self.dtype.newbyteorder(order)
+        if not self.dtype.hasobject:
+            self.dtype = self.dtype.newbyteorder(_text(order))
 
 
 class _PickledArray:
@@ -95,13 +127,59 @@ class _PickledArray:
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.state = state
 
-    def array(self) -> Array:
-        _, shape, kind, fortran, data = self.state
-        return shaped(data, kind.dtype, shape, fortran=bool(fortran))
+
+class _Arrays:
+    """Makes arrays of what a pickle holds, within a budget.
+
+    A program that is short may name one list a million times, in a list that is named again.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.limit = allowed(size)
+        self.elements, self.bytes = size, 0  # each element of a list takes a byte of the pickle
+
+    def array(self, value: Any) -> Array:
+        if isinstance(value, _PickledArray):
+            _, shape, kind, fortran, data = value.state
+            if kind.dtype.hasobject and isinstance(data, list):
+                return self._listed(data, MOST_LEVELS).reshape(shape)
+            return shaped(data, kind.dtype, shape, fortran=bool(fortran))
+        return self._listed(value, 1)
+
+    def _listed(self, values: Any, level: int) -> Array:
+        self.elements -= len(values)
+        if self.elements < 0:
+            raise DataError("found lists that hold themselves, or one list many times")
+        kinds = {type(value) for value in values}
+        if kinds in ({str}, {bytes}):
+            longest = max(map(len, values))
+            check_expansion(4 * longest * len(values), self.limit)
+            if longest > LONGEST_TEXT:
+                raise DataError(f"found a text of {longest} characters, expected a label")
+            return np.array(values)
+        if kinds in NUMBERS:
+            array = np.array(values)
+            if array.dtype.kind not in "iuf":
+                raise DataError("found whole numbers beyond 64 bits")
+            return array
+        if level < MOST_LEVELS and kinds <= {list, tuple}:
+            return self._stacked([self._listed(value, level + 1) for value in values])
+        if kinds == {_PickledArray}:
+            return self._stacked([self.array(value) for value in values])
+        named = ", ".join(sorted(kind.__name__.strip("_") for kind in kinds)) or "nothing"
+        raise DataError(f"found a list of {named}, expected numbers, text or arrays")
+
+    def _stacked(self, rows: list[Array]) -> Array:
+        if len({row.shape for row in rows}) != 1:
+            raise DataError("found a list of arrays of several shapes, expected one")
+        self.bytes += sum(row.nbytes for row in rows)
+        check_expansion(self.bytes, MOST_LEVELS * self.limit)  # it is counted at each level
+        return np.stack(rows)
 
 
-def _is_array(value: object) -> bool:
-    return isinstance(value, _PickledArray)
+def _text(value: Any) -> Any:
+    """Python 2 wrote text as bytes."""
+    return value.decode("latin1") if isinstance(value, bytes) else value
 
 
 class _Dtype(_Name):
@@ -147,7 +225,7 @@ class _Encode(_Name):
         return text.encode("latin1")
 
 
-class _Dict(dict[str, Any]):
+class Document(dict[str, Any]):
     """Keeps what has a name, and drops the rest.
 
     A tuple of a tuple of tuples, each written once and named twice by the next, has a hash that
@@ -157,15 +235,27 @@ class _Dict(dict[str, Any]):
     __slots__ = ()
 
     def __setitem__(self, key: object, value: object) -> None:
+        key = _text(key)
         if isinstance(key, str):
             super().__setitem__(key, value)
 
 
-# The names that a pickled dict of NumPy arrays uses, protocol 2 or later, NumPy 1 or 2; each stands
-# for an object above that does no more than such a pickle needs.
-_ADMITTED: dict[tuple[str, str], _Name] = {
+class _Bunch(Document):
+    """scikit-learn's dict, whose state says nothing that its items don't."""
+
+    __slots__ = ()
+
+    def __setstate__(self, state: object) -> None:
+        """Nothing is set."""
+
+
+# The names that pickled NumPy arrays use, of any protocol, NumPy 1 or 2; each stands for an object
+# above that does no more than such a pickle needs.
+_ADMITTED: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): _NDArray(),
     ("numpy", "dtype"): _Dtype(),
+    ("sklearn.utils._bunch", "Bunch"): _Bunch,
+    ("sklearn.utils", "Bunch"): _Bunch,
 }
 for _core in ("numpy.core", "numpy._core"):
     _ADMITTED[f"{_core}.multiarray", "_reconstruct"] = _Reconstruct()
@@ -174,14 +264,20 @@ for _core in ("numpy.core", "numpy._core"):
 
 # The pure-Python unpickler, since the C one reserves memory for whatever a memo index claims.
 class _ArrayUnpickler(pickle._Unpickler):
-    """Loads what a dict of arrays is made of; pickles run code when loaded any other way."""
+    """Loads what arrays are made of; pickles run code when loaded any other way."""
 
     def __init__(self, content: bytes) -> None:
-        super().__init__(io.BytesIO(content))
+        super().__init__(io.BytesIO(content), encoding="bytes")  # Python 2's text is often data
         self._admitted = {**_ADMITTED, ("_codecs", "encode"): _Encode(len(content))}
 
     def _load_dict(self: Any) -> None:
-        self.append(_Dict())
+        self.append(Document())
+
+    def _load_filled_dict(self: Any) -> None:
+        items, document = self.pop_mark(), Document()
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            document[key] = value
+        self.append(document)
 
     def _load_bytearray8(self: Any) -> None:
         """As the original, but without reserving the claimed length first."""
@@ -205,8 +301,8 @@ class _ArrayUnpickler(pickle._Unpickler):
         # Sets stay empty: they are not arrays, and would hash what they are given.
         pickle.ADDITEMS[0]: _drop_items,
         pickle.FROZENSET[0]: _load_frozenset,
+        pickle.DICT[0]: _load_filled_dict,
     }
-    del dispatch[pickle.DICT[0]]  # of protocol 0: it would hash, too
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self._admitted:

@@ -1,5 +1,8 @@
 """Image files, read, checked, and split into training and test parts."""
 
+import hashlib
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -7,69 +10,144 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.data.datasets import Dataset, Images, Labels
-from pipeline.data.files import readers
+from pipeline.data.files import class_labels, images, readers
+from pipeline.data.files.gathering import gathered
+from pipeline.data.files.holding import Array, Part, chunks
+from pipeline.data.files.pixels import Note
+from pipeline.data.files.source_file import told
 from pipeline.data.files.sources import Sources
 from pipeline.errors import DataError
 
 MAX_CLASSES = 256  # a label is kept as one byte
+DIGEST = 16  # bytes by which an image is told from others
+VALIDATION = {
+    "leave_out": "the validation part left out: neither trained on nor tested on",
+    "train": "the validation part joined to the training part",
+    "test": "the validation part tested on, in place of the test part",
+}
 
 
-def read(section: Sources, seed: int) -> Dataset:
+def read(section: Sources, seed: int, note: Note) -> Dataset:
     """Read the files that `section` names; hold out a test part where they have none.
+
+    `note` is told, a line each, what was understood that the files do not say in so many words.
 
     Raises:
         DataError: a file can't be read, or what it holds can't be used.
+        StorageError: there are more images than fit in memory, and no room for them.
     """
-    train_images_path, train_labels_path = Path(section.train_images), Path(section.train_labels)
-    test_images_path, test_labels_path = Path(section.test_images), Path(section.test_labels)
+    return _Reading(section, note).dataset(seed)
 
-    images = _checked_images(
-        readers.read(train_images_path, "images", "train"), train_images_path, section.transpose
-    )
-    labels = _checked_labels(
-        readers.read(train_labels_path, "labels", "train"), images, train_labels_path
-    )
-    classes = np.unique(labels)
-    if not 2 <= len(classes) <= MAX_CLASSES:
-        raise DataError(
-            f"{train_labels_path}: found {len(classes)} class(es), expected 2 to {MAX_CLASSES}"
-        )
-    indices = np.searchsorted(classes, labels).astype(np.uint8)
 
-    if test_images_path == train_images_path and not readers.has_part(test_images_path, "test"):
-        held_out = _stratified(indices, section.test_fraction, seed)
-        return Dataset(
-            images[~held_out], indices[~held_out], images[held_out], indices[held_out], classes
+class _Reading:
+    """The files of one section, each opened once."""
+
+    def __init__(self, section: Sources, note: Note) -> None:
+        self.section, self.note = section, note
+        self.train = Path(section.train_images), Path(section.train_labels)
+        self.test = Path(section.test_images), Path(section.test_labels)
+        self.sources: dict[Path, readers.Source] = {}
+        self.noted: set[str] = set()
+
+    def dataset(self, seed: int) -> Dataset:
+        section, (train_path, _) = self.section, self.train
+        validating = self._has_validation()
+        parts: list[Part] = ["train"]
+        if validating and section.validation == "train":
+            parts.append("validation")
+        train_images, train_labels = self._labelled(*self.train, parts)
+        classes = np.unique(train_labels)
+        if not 2 <= len(classes) <= MAX_CLASSES:
+            raise DataError(
+                f"{self.train[1]}: found {len(classes)} class(es), expected 2 to {MAX_CLASSES}"
+            )
+        indices = np.searchsorted(classes, train_labels).astype(np.uint8)
+        if validating:
+            self._say(self.train[0], VALIDATION[section.validation])
+
+        tested: Part = "test"
+        if validating and section.validation == "test":
+            test_paths, tested = self.train, "validation"
+        else:
+            test_paths = self.test
+            if self.test[0] == train_path and "test" not in self._source(train_path).holding.parts:
+                held_out = _stratified(indices, section.test_fraction, seed)
+                return Dataset(
+                    _chosen(train_images, ~held_out),
+                    indices[~held_out],
+                    _chosen(train_images, held_out),
+                    indices[held_out],
+                    classes,
+                )
+        test_images, test_labels = self._labelled(*test_paths, [tested])
+        if test_images.shape[1:] != train_images.shape[1:]:
+            raise DataError(
+                f"{test_paths[0]}: found images of {_size(test_images)}, "
+                f"expected {_size(train_images)} as in {train_path}"
+            )
+        unknown = [name for name in np.unique(test_labels).tolist() if name not in classes.tolist()]
+        if unknown:
+            raise DataError(
+                f"{test_paths[1]}: found label(s) {unknown[:5]}, "
+                f"expected only those of the training part: {classes.tolist()}"
+            )
+        test_indices = np.searchsorted(classes, test_labels).astype(np.uint8)
+        return Dataset(train_images, indices, test_images, test_indices, classes)
+
+    def _has_validation(self) -> bool:
+        return "validation" in self._source(self.train[0]).holding.parts
+
+    def _labelled(
+        self, images_path: Path, labels_path: Path, parts: list[Part]
+    ) -> tuple[Images, Array]:
+        """The images of `parts`, (n, side, side), and their labels as they are called, (n,)."""
+        counts: list[int] = []
+
+        def counted(part: Part) -> Iterator[Images]:
+            count = 0
+            for batch in self._images(images_path, part):
+                count += len(batch)
+                yield batch
+            counts.append(count)
+
+        found = gathered(chain.from_iterable(map(counted, parts)))
+        source, labels = self._source(labels_path), []
+        for part, count in zip(parts, counts, strict=True):
+            stored = source.labels(part)
+            with told(labels_path):
+                labels.append(
+                    class_labels.flat(stored, count, lambda text: self._say(labels_path, text))
+                )
+        if len({array.dtype.kind for array in labels}) > 1:
+            raise DataError(f"{labels_path}: found names and numbers as labels, expected one kind")
+        return found, np.concatenate(labels)
+
+    def _images(self, path: Path, part: Part) -> Iterator[Images]:
+        return images.batches(
+            self._source(path),
+            part,
+            lambda text: self._say(path, text),
+            to_grey=self.section.to_grey,
+            transpose=self.section.transpose,
         )
 
-    test_images = _checked_images(
-        readers.read(test_images_path, "images", "test"), test_images_path, section.transpose
-    )
-    if test_images.shape[1:] != images.shape[1:]:
-        raise DataError(
-            f"{test_images_path}: found images of {_size(test_images)}, "
-            f"expected {_size(images)} as in {train_images_path}"
-        )
-    test_labels = _checked_labels(
-        readers.read(test_labels_path, "labels", "test"), test_images, test_labels_path
-    )
-    if len(unknown := np.setdiff1d(test_labels, classes)):
-        raise DataError(
-            f"{test_labels_path}: found label(s) {unknown[:5].tolist()}, "
-            f"expected only those of the training part: {classes.tolist()}"
-        )
-    return Dataset(
-        images,
-        indices,
-        test_images,
-        np.searchsorted(classes, test_labels).astype(np.uint8),
-        classes,
-    )
+    def _source(self, path: Path) -> readers.Source:
+        if path not in self.sources:
+            self.sources[path] = readers.source(path)
+            for text in self.sources[path].holding.notes:
+                self._say(path, text)
+        return self.sources[path]
+
+    def _say(self, path: Path, text: str) -> None:
+        line = f"{path}: {text}"
+        if line not in self.noted:
+            self.noted.add(line)
+            self.note(line)
 
 
 def summary(dataset: Dataset) -> dict[str, Any]:
     """What a person wants to know of a dataset before trusting a model made from it."""
-    train, test = _distinct(dataset.train_images), _distinct(dataset.test_images)
+    train, test = distinct(dataset.train_images), distinct(dataset.test_images)
     count = len(dataset.classes)
     return {
         "side": dataset.side,
@@ -86,40 +164,12 @@ def summary(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _checked_images(images: readers.Array, path: Path, transpose: bool) -> Images:
-    if images.ndim != 3 or images.shape[1] != images.shape[2] or 0 in images.shape:
-        raise DataError(
-            f"{path}: found images of shape {images.shape}, "
-            "expected (count, side, side): at least one square grey image"
-        )
-    images = _whole_numbers(images, path, "pixel", 255).astype(np.uint8, copy=False)
-    return np.ascontiguousarray(images.transpose(0, 2, 1)) if transpose else images
-
-
-def _checked_labels(labels: readers.Array, images: Images, path: Path) -> npt.NDArray[np.int64]:
-    if labels.shape != (len(images),):
-        raise DataError(
-            f"{path}: found labels of shape {labels.shape}, "
-            f"expected ({len(images)},): one for each image"
-        )
-    return _whole_numbers(labels, path, "label", 2**31 - 1).astype(np.int64)
-
-
-def _whole_numbers(array: readers.Array, path: Path, what: str, high: int) -> readers.Array:
-    if array.dtype.kind not in "uif":
-        raise DataError(f"{path}: found {what}s of type {array.dtype}, expected whole numbers")
-    if array.dtype == np.uint8:
-        return array
-    low, top = array.min().item(), array.max().item()
-    # NaN compares false with everything, so it can't pass.
-    if not (low >= 0 and top <= high):
-        raise DataError(f"{path}: found {what} values from {low} to {top}, expected 0 to {high}")
-    if array.dtype.kind == "f" and not np.array_equal(array, np.floor(array)):
-        raise DataError(
-            f"{path}: found {what} values with fractions ({low} to {top}), "
-            f"expected whole numbers from 0 to {high}"
-        )
-    return array
+def distinct(images: Images) -> npt.NDArray[np.void]:
+    """A digest of each different image, once."""
+    digests = bytearray()
+    for image in np.ascontiguousarray(images):
+        digests += hashlib.blake2b(image.data, digest_size=DIGEST).digest()
+    return np.unique(np.frombuffer(digests, f"V{DIGEST}"))
 
 
 def _stratified(indices: Labels, fraction: float, seed: int) -> npt.NDArray[np.bool_]:
@@ -138,10 +188,16 @@ def _stratified(indices: Labels, fraction: float, seed: int) -> npt.NDArray[np.b
     return held_out
 
 
-def _distinct(images: Images) -> npt.NDArray[np.void]:
-    """Each different image once, as one element of all its bytes."""
-    rows = np.ascontiguousarray(images).reshape(len(images), -1)
-    return np.unique(rows.view(f"V{rows.shape[1]}"))
+def _chosen(images: Images, mask: npt.NDArray[np.bool_]) -> Images:
+    """Those images where `mask`, (n,), is true."""
+
+    def pieces() -> Iterator[Images]:
+        start = 0
+        for piece in chunks(images):
+            yield piece[mask[start : start + len(piece)]]
+            start += len(piece)
+
+    return gathered(pieces())
 
 
 def _size(images: Images) -> str:

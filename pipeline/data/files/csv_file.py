@@ -1,0 +1,170 @@
+"""CSV: an image a line, its pixels row by row, a label before or behind them.
+
+Lines are read one by one, so neither a long file nor an endless line takes much memory.
+"""
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+
+from pipeline.data.files import names
+from pipeline.data.files.holding import CHUNK_BYTES, Array, Holding
+from pipeline.data.files.source_file import SourceFile, check_expansion
+from pipeline.errors import DataError
+
+FORM = "a CSV file"
+LONGEST_LINE = 2**23  # bytes: an image of 1,024 x 1,024 pixels
+# A file is text of this kind if it begins with a field and a comma.
+FIRST_FIELD = re.compile(rb"(\xef\xbb\xbf)?[^,\x00-\x08\x0e-\x1f]*,")
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Which column is what.
+
+    Attributes:
+        columns: how many there are.
+        label: which of them is the label, if there is one.
+        header: whether the first line names them.
+    """
+
+    columns: int
+    label: int | None
+    header: bool
+
+    @property
+    def pixels(self) -> list[int]:
+        return [column for column in range(self.columns) if column != self.label]
+
+
+def recognises(start: bytes) -> bool:
+    """Whether a file that begins with `start` is one."""
+    return bool(FIRST_FIELD.match(start))
+
+
+def hold(file: SourceFile) -> Holding:
+    """What `file` holds: by the names in its first line, or by how many columns there are.
+
+    Raises:
+        DataError: the columns are no square image with or without a label.
+    """
+    with file.opened() as stream:
+        layout = _layout(_line(stream, 1))
+    return Holding.whole(
+        FORM,
+        f"{layout.columns} columns",
+        lambda: _images(file, layout),
+        None if layout.label is None else lambda: _labels(file, layout),
+        () if layout.header or layout.label is None else ("the first column taken as labels",),
+    )
+
+
+def _layout(first: bytes) -> _Layout:
+    fields = [
+        field.strip().strip(b'"') for field in first.removeprefix(BYTE_ORDER_MARK).split(b",")
+    ]
+    columns = len(fields)
+    header = sum(not _is_number(field) for field in fields) > 1  # of one, it may be the label
+    label: int | None = None
+    if header:
+        chosen = names.chosen(field.decode(errors="replace") for field in fields)
+        if name := chosen.get(("labels", "all")):
+            label = [field.decode(errors="replace") for field in fields].index(name)
+    elif not _is_square(columns) and _is_square(columns - 1):
+        label = 0
+    if not _is_square(columns - (label is not None)):
+        raise DataError(
+            f"found {columns} columns, expected the pixels of a square image, and a label: in the "
+            "first column, or in one that the first line calls 'label'"
+        )
+    return _Layout(columns, label, header)
+
+
+def _images(file: SourceFile, layout: _Layout) -> Iterator[Array]:
+    for first, lines in _lines(file, layout):
+        last = first + len(lines) - 1
+        try:
+            pixels = np.loadtxt(
+                lines,
+                np.float32,
+                comments=None,
+                delimiter=",",
+                usecols=layout.pixels,
+                ndmin=2,
+                quotechar='"',
+            )
+        except ValueError as error:
+            raise DataError(f"found no numbers in lines {first} to {last}: {error}") from None
+        if len(pixels) != len(lines):
+            raise DataError(f"found quotes over several lines, in {first} to {last}")
+        yield pixels
+
+
+def _labels(file: SourceFile, layout: _Layout) -> Array:
+    found: list[str] = []
+    longest = 0
+    for _, lines in _lines(file, layout):
+        labels = [line.split(",")[layout.label or 0].strip().strip('"') for line in lines]
+        longest = max(longest, *map(len, labels))
+        found += labels
+        check_expansion(4 * longest * len(found), file.limit)
+    try:
+        return np.array(found).astype(np.float64)  # whole numbers may be written 5.0
+    except ValueError:
+        return np.array(found)
+
+
+def _lines(file: SourceFile, layout: _Layout) -> Iterator[tuple[int, list[str]]]:
+    """The lines of images, some MiB at a time, with the number of the first of them."""
+    together = max(CHUNK_BYTES // (4 * layout.columns), 1)
+    first, number, size, lines = 1, 0, 0, list[str]()
+    with file.opened() as stream:
+        while line := _line(stream, number := number + 1):
+            size += len(line)
+            if file.packed:
+                check_expansion(size, file.limit)
+            if number == 1:
+                line = line.removeprefix(BYTE_ORDER_MARK)
+                if layout.header:
+                    continue
+            if not line.strip():
+                continue
+            if (found := line.count(b",") + 1) != layout.columns:
+                raise DataError(
+                    f"found {found} columns in line {number}, expected {layout.columns}"
+                )
+            first = first if lines else number
+            lines.append(line.decode())
+            if len(lines) == together:
+                yield first, lines
+                lines = []
+    if lines:
+        yield first, lines
+    elif number <= 1 + layout.header:
+        raise DataError("found no line of an image, expected one or more")
+
+
+def _line(stream: BinaryIO, number: int) -> bytes:
+    line = stream.readline(LONGEST_LINE + 1)
+    if len(line) > LONGEST_LINE:
+        raise DataError(
+            f"line {number} is longer than {LONGEST_LINE} bytes, expected an image a line"
+        )
+    return line
+
+
+def _is_number(field: bytes) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_square(count: int) -> bool:
+    return count > 0 and math.isqrt(count) ** 2 == count

@@ -1,0 +1,97 @@
+"""What a reader says of a file: the parts it holds, and how to get their images and labels."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.errors import DataError
+
+Array = npt.NDArray[Any]
+Kind = Literal["images", "labels"]
+Part = Literal["train", "validation", "test"]
+Place = Part | Literal["all"]  # what has no parts is all there is
+Chunks = Callable[[], Iterator[Array]]  # called again, it begins again
+PARTS: tuple[Part, ...] = ("train", "validation", "test")
+CHUNK_BYTES = 16 * 2**20  # of images that are handed on at a time, so memory stays bounded
+
+
+@dataclass(frozen=True)
+class Holding:
+    """Images and labels of a file or a folder, as they are stored.
+
+    Attributes:
+        form: what people call such a file: "a pickle".
+        images: by the part they belong to; in chunks of some MiB, (n, ...) each.
+        labels: likewise, (n, ...).
+        contents: what is in it, for whoever looks for something else.
+        notes: what was understood that the file does not say in so many words.
+    """
+
+    form: str
+    images: Mapping[Place, Chunks]
+    labels: Mapping[Place, Callable[[], Array]]
+    contents: str
+    notes: tuple[str, ...] = field(default=())
+
+    @classmethod
+    def whole(
+        cls,
+        form: str,
+        contents: str,
+        images: Chunks | None = None,
+        labels: Callable[[], Array] | None = None,
+        notes: tuple[str, ...] = (),
+    ) -> "Holding":
+        """What distinguishes no parts, and may hold images, labels or both."""
+        return cls(
+            form,
+            {"all": images} if images else {},
+            {"all": labels} if labels else {},
+            contents,
+            notes,
+        )
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The parts that it distinguishes, in order; none, if it is one whole."""
+        return tuple(part for part in PARTS if part in self.images)
+
+    def place(self, kind: Kind, part: Part) -> Place:
+        """Where the `kind` of arrays for `part` are: under its name, or in a file of one whole.
+
+        Raises:
+            DataError: there are none.
+        """
+        held: Mapping[Place, object] = self.images if kind == "images" else self.labels
+        places: tuple[Place, ...] = (part, "all")
+        for place in places:
+            if place in held:
+                return place
+        raise DataError(
+            f"found {self.contents}, expected {kind}, of all or of the {part} part by name"
+        )
+
+
+def chunks(array: Array) -> Iterator[Array]:
+    """`array`, (n, ...), in pieces of some MiB, not copied: one at least, be it empty."""
+    if not array.ndim:
+        yield array
+        return
+    step = max(CHUNK_BYTES // max(array[:1].nbytes, 1), 1)
+    for start in range(0, max(len(array), 1), step):
+        yield array[start : start + step]
+
+
+def joined(pieces: Iterator[Array]) -> Array:
+    """All of them as one array.
+
+    Raises:
+        DataError: they do not fit together.
+    """
+    held = list(pieces)
+    if len({piece.shape[1:] for piece in held}) > 1:
+        raise DataError("found images of several sizes, expected one")
+    return held[0] if len(held) == 1 else np.concatenate(held)
