@@ -16,6 +16,7 @@ from pipeline import errors
 COMMANDS = {
     "repro": "run what is out of date, and show the results",
     "doctor": "check what the pipeline needs of this machine, one line each",
+    "inspect": "say what a file or folder of images holds, and what to write in params.yaml",
     "params": "list every setting with its type, range and value",
     "track": "make the MLflow runs that are missing for dvc.lock",
     "verify": "rebuild HEAD and compare every out with dvc.lock",

@@ -11,6 +11,7 @@ from pipeline.figures.plane import Floats
 Labels = npt.NDArray[np.uint8]
 CELL_NUMBERS = 15  # classes up to which a cell has room for its number
 MOST_TICKS = 30
+MOST_LYING = 4  # characters of a name that have room below a column
 
 
 def confusion_matrix(title: str, labels: Labels, predicted: Labels, names: Names) -> Figure:
@@ -28,8 +29,10 @@ def confusion_matrix(title: str, labels: Labels, predicted: Labels, names: Names
     axes.imshow(np.sqrt(share), cmap="Blues", vmin=0, vmax=1)
     shown = range(0, count, -(-count // MOST_TICKS))
     axes.set(xlabel="predicted", ylabel="true")
-    axes.set_xticks(shown, names[shown])
-    axes.set_yticks(shown, names[shown])
+    called = [style.class_name(name) for name in names[shown]]
+    upright = max(map(len, called)) > MOST_LYING
+    axes.set_xticks(shown, called, rotation=90 if upright else 0)
+    axes.set_yticks(shown, called)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0, labelsize=10)
     if count <= CELL_NUMBERS:
@@ -61,10 +64,10 @@ def confident_mistakes(
     for axes, index in zip(grid.flat, surest, strict=False):
         axes.set_axis_on()
         style.image(axes, images[index])
-        axes.set_title(
-            f"{names[predicted[index]]} ({confidence[index]:.1%}), is {names[labels[index]]}",
-            loc="center",
-            fontsize=10,
-        )
+        told, true = (style.class_name(names[of[index]]) for of in (predicted, labels))
+        # Names of words have no room beside each other.
+        gap = " " if len(told) + len(true) <= 2 * MOST_LYING else "\n"
+        answer = f"{told} ({confidence[index]:.1%}),{gap}is {true}"
+        style.column_title(axes, answer, size=10, room=20)
     figure.suptitle(f"The {title}'s most confident mistakes on test images")
     return figure

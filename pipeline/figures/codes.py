@@ -37,7 +37,7 @@ def code_map(planes: Mapping[str, Plane], labels: Labels, names: Names) -> Figur
         axes.set_title(title)
     if len(names) <= LEGEND:
         handles = [
-            Line2D([], [], marker="o", ls="", color=colour, label=f"{label}")
+            Line2D([], [], marker="o", ls="", color=colour, label=style.class_name(label))
             for colour, label in zip(colours, names, strict=True)
         ]
         figure.legend(handles=handles, loc="outside right center", title="class")
@@ -45,7 +45,7 @@ def code_map(planes: Mapping[str, Plane], labels: Labels, names: Names) -> Figur
         scale = ScalarMappable(Normalize(0, len(names) - 1), ListedColormap(colours))
         bar = figure.colorbar(scale, ax=figure.axes, label="class")
         ends = [0, len(names) - 1]
-        bar.set_ticks(ends, labels=[f"{names[index]}" for index in ends])
+        bar.set_ticks(ends, labels=[style.class_name(names[index]) for index in ends])
     gap = "\n" if columns == 1 else " "  # in one line it is wider than one plane
     figure.suptitle(f"The codes of {len(labels):,} test images,{gap}seen in two dimensions")
     return figure

@@ -18,7 +18,7 @@ def labelled(images: Images, names: Names) -> Figure:
     figure = Figure(figsize=(9, 4.4))
     for axes, pixels, name in zip(figure.subplots(2, 5).flat, images, names, strict=False):
         style.image(axes, pixels)
-        axes.set_title(f"{name}", loc="center")
+        style.column_title(axes, style.class_name(name))
     for axes in figure.axes[len(images) :]:
         axes.set_axis_off()
     figure.suptitle("The first training images and their labels")
@@ -109,7 +109,7 @@ def comparison(
     grid = figure.subplots(1 + len(reconstructions), len(images), squeeze=False)
     for axes, pixels, name in zip(grid[0], images, names, strict=True):
         style.image(axes, pixels)
-        axes.set_title(f"{name}", loc="center")
+        style.column_title(axes, style.class_name(name))
     style.row_title(grid[0, 0], "original")
     for row, (model, restored) in zip(grid[1:], reconstructions.items(), strict=True):
         for axes, pixels, error in zip(row, restored, errors[model], strict=True):

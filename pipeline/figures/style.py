@@ -16,6 +16,12 @@ TRAIN, TEST = "#2b6ca3", "#d9772b"
 MODELS = ("#3a8f6b", "#8a4f9e", "#c0504d", "#8c6d31", "#17829b", "#5254a3")  # one after another
 QUIET = "#5a5a5a"  # notes beside the data
 BLANK = "#f3e9dc"  # where a picture has no number
+LONGEST_NAME = 18  # characters of a class's name that are drawn
+IN_LATEX = str.maketrans(
+    {character: rf"\{character}" for character in "$%&#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    | {"\N{HORIZONTAL ELLIPSIS}": r"\ldots{}"}
+)
 
 STYLE: dict[str, Any] = {
     "axes.spines.right": False,
@@ -66,6 +72,27 @@ def image(
 def capitalized(title: str) -> str:
     """`title` as a sentence begins."""
     return title[:1].upper() + title[1:]
+
+
+def class_name(name: object) -> str:
+    """What a class is called, as it is to be drawn: letter by letter, and not too long."""
+    text = str(name)
+    if len(text) > LONGEST_NAME:
+        text = f"{text[: LONGEST_NAME - 1]}\N{HORIZONTAL ELLIPSIS}"
+    return literal(text)
+
+
+def literal(text: str) -> str:
+    """What Matplotlib, or LaTeX, draws as `text`, whatever characters it has."""
+    if mpl.rcParams["text.usetex"]:
+        return text.translate(IN_LATEX)
+    return text.replace("$", r"\$")  # which would begin a formula
+
+
+def column_title(axes: Axes, text: str, size: float = 12, room: int = 10) -> None:
+    """Write `text` above an image; smaller where a line has more characters than `room`."""
+    longest = max(map(len, text.splitlines()), default=0)
+    axes.set_title(text, loc="center", fontsize=size * min(room / max(longest, 1), 1))
 
 
 def row_title(axes: Axes, title: str) -> None:

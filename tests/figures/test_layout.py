@@ -1,8 +1,10 @@
 """Figures of one model, of few and of many: no text lies on another or leaves the figure."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import combinations
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.backend_bases import RendererBase
@@ -17,7 +19,14 @@ from pipeline.figures.curves import Panel
 from pipeline.figures.plane import Plane
 from pipeline.figures.rate_distortion import Point
 from pipeline.params import PipelineParams
-from tests.figures.test_figures import history
+from tests.figures.test_figures import (
+    Material,
+    confident_mistakes,
+    confusion_matrix,
+    history,
+    labelled,
+    material,
+)
 
 pytestmark = pytest.mark.filterwarnings("error::UserWarning", "error::RuntimeWarning")
 
@@ -123,3 +132,57 @@ def test_an_autoencoder_more_has_a_colour_a_marker_and_a_place_in_the_legend() -
     marked = [line for line in figure.axes[0].lines if line.get_marker() != "None"]
     looks = [(line.get_label(), line.get_color(), line.get_marker()) for line in marked]
     assert looks == list(zip(TITLES[:3], style.MODELS[:3], "osD", strict=True))
+
+
+NAMES = {
+    "words": np.array(
+        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+    ),
+    "garments": np.array(
+        [
+            *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt"),
+            *("Sneaker", "Bag", "Ankle boot"),
+        ]
+    ),
+    "sums": np.array([f"${index}$ for $x_{index}" for index in range(10)]),
+    "endless": np.array([f"{index} {'x' * 98}" for index in range(10)]),
+}
+every_name = pytest.mark.parametrize("names", NAMES.values(), ids=NAMES)
+
+
+@every_name
+@pytest.mark.parametrize("draw", [labelled, confusion_matrix, confident_mistakes])
+@pytest.mark.usefixtures("tensorflow")
+def test_classes_with_names_have_room_for_them(
+    digits: Dataset, draw: Callable[[Material], Figure], names: pictures.Names
+) -> None:
+    drawn = replace(material(digits, classes=10, side=28), names=names)
+    figure = draw(drawn)
+    assert_readable(figure)
+    assert style.class_name(names[0]) in " ".join(text for text, _ in texts(figure))
+
+
+@every_name
+def test_a_comparison_of_classes_with_names_has_room_for_them(
+    digits: Dataset, names: pictures.Names
+) -> None:
+    images = digits.test_images[:10]
+    restored = (images / 255).astype(np.float32)
+    figure = pictures.comparison(
+        images, names, {"dense": restored}, {"dense": np.zeros(10, np.float32)}
+    )
+    assert_readable(figure, *map(style.class_name, names))
+
+
+@every_name
+def test_a_code_map_of_classes_with_names_lists_them(names: pictures.Names) -> None:
+    plane = Plane(np.eye(10, 2, dtype=np.float32), np.array([0.2, 0.1], np.float32))
+    figure = codes.code_map({TITLES[0]: plane}, np.arange(10, dtype=np.uint8), names)
+    assert_readable(figure, *map(style.class_name, names))
+
+
+def test_a_name_is_drawn_letter_by_letter_by_latex_too() -> None:
+    assert style.class_name("5$ & 10%") == r"5\$ & 10%"
+    with mpl.rc_context({"text.usetex": True}):
+        assert style.class_name("5$ & 10%") == r"5\$ \& 10\%"
+        assert style.class_name("a_b{c}~^") == r"a\_b\{c\}\textasciitilde{}\textasciicircum{}"

@@ -1,7 +1,7 @@
 """What a reader says of a file: the parts it holds, and how to get their images and labels."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -28,13 +28,15 @@ class Holding:
         labels: likewise, (n, ...).
         contents: what is in it, for whoever looks for something else.
         notes: what was understood that the file does not say in so many words.
+        either: whether it is one array without a name, images or labels as it is asked for.
     """
 
     form: str
     images: Mapping[Place, Chunks]
     labels: Mapping[Place, Callable[[], Array]]
     contents: str
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    either: bool = False
 
     @classmethod
     def whole(
@@ -44,6 +46,8 @@ class Holding:
         images: Chunks | None = None,
         labels: Callable[[], Array] | None = None,
         notes: tuple[str, ...] = (),
+        *,
+        either: bool = False,
     ) -> "Holding":
         """What distinguishes no parts, and may hold images, labels or both."""
         return cls(
@@ -52,6 +56,7 @@ class Holding:
             {"all": labels} if labels else {},
             contents,
             notes,
+            either,
         )
 
     @property

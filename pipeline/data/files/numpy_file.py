@@ -8,8 +8,8 @@ from typing import BinaryIO
 import numpy as np
 
 from pipeline.data.files import names
-from pipeline.data.files.array_pickle import shaped
 from pipeline.data.files.holding import Array, Chunks, Holding, chunks
+from pipeline.data.files.pickled_arrays import shaped
 from pipeline.data.files.source_file import STEP, SourceFile, check_expansion
 from pipeline.errors import DataError
 
@@ -56,7 +56,7 @@ def _of_one(form: str, read: Callable[[], Array]) -> Holding:
     found = f"an array of shape {array.shape}"
     if array.ndim < 2 or array.shape[1:] == (1,):
         return Holding.whole(form, found, labels=read)
-    return Holding.whole(form, found, lambda: chunks(read()), read)
+    return Holding.whole(form, found, lambda: chunks(read()), read, either=True)
 
 
 def _members(file: SourceFile) -> list[str]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pipeline.data.files import array_pickle, names
+from pipeline.data.files import array_pickle, names, pickled_arrays
 from pipeline.data.files.holding import Array, Chunks, Holding, Place, chunks
 from pipeline.data.files.source_file import SourceFile
 from pipeline.errors import DataError
@@ -32,8 +32,8 @@ def hold(file: SourceFile) -> Holding:
     content = file.content()
     loaded, size = array_pickle.load(content), len(content)
     del content
-    if isinstance(loaded, array_pickle.Document):
-        held = {key: value for key, value in loaded.items() if array_pickle.is_arrays(value)}
+    if isinstance(loaded, pickled_arrays.Document):
+        held = {key: value for key, value in loaded.items() if pickled_arrays.is_arrays(value)}
         chosen = names.chosen(held)
         return _holding(
             "a pickled dict",
@@ -67,7 +67,7 @@ def _is_pair(value: object) -> bool:
     return (
         isinstance(value, tuple | list)
         and len(value) == 2
-        and all(map(array_pickle.is_arrays, value))
+        and all(map(pickled_arrays.is_arrays, value))
     )
 
 
@@ -75,10 +75,10 @@ def _holding(
     form: str, images: Mapping[Place, Any], labels: Mapping[Place, Any], size: int, contents: str
 ) -> Holding:
     def read(value: Any) -> Callable[[], Array]:
-        return lambda: array_pickle.as_array(value, size)
+        return lambda: pickled_arrays.as_array(value, size)
 
     def pieces(value: Any) -> Chunks:
-        return lambda: chunks(array_pickle.as_array(value, size))
+        return lambda: chunks(pickled_arrays.as_array(value, size))
 
     return Holding(
         form,

@@ -20,6 +20,10 @@ WEIGHTS = np.array([19595, 38470, 7471], np.uint32)
 SHAPES = "(count, side, side), (count, side * side), or with 1 or 3 channels"
 
 
+class ColourError(DataError):
+    """Images are in colour, and nobody said what is to be made of it."""
+
+
 def levels(chunks: Chunks, note: Note, *, to_grey: bool, transpose: bool) -> Iterator[Images]:
     """The images of `chunks`, uint8 (n, side, side), a chunk for each.
 
@@ -49,7 +53,7 @@ def levels(chunks: Chunks, note: Note, *, to_grey: bool, transpose: bool) -> Ite
                 say("floats from 0 to 1 taken as k/255")
         if shaped.ndim == 4:
             if not to_grey and np.ptp(shaped, axis=3).any():
-                raise DataError(
+                raise ColourError(
                     "found images in colour, expected grey ones; `to_grey: true` weighs red, green "
                     "and blue to a grey"
                 )

@@ -98,7 +98,7 @@ def told(path: Path) -> Iterator[None]:
     try:
         yield
     except DataError as error:
-        raise DataError(f"{path}: {error}") from None
+        raise type(error)(f"{path}: {error}") from None
     except MemoryError:
         raise DataError(f"{path}: can't be read: holds more than fits in memory") from None
     # ValueError: a NUL in the path, say
