@@ -61,12 +61,13 @@ def confident_mistakes(
     grid = figure.subplots(3, 5)
     for axes in grid.flat:
         axes.set_axis_off()
+    called = [style.class_name(name) for name in names]
+    # Names of words have no room beside each other.
+    gap = " " if max(map(len, called)) <= MOST_LYING else "\n"
     for axes, index in zip(grid.flat, surest, strict=False):
         axes.set_axis_on()
         style.image(axes, images[index])
-        told, true = (style.class_name(names[of[index]]) for of in (predicted, labels))
-        # Names of words have no room beside each other.
-        gap = " " if len(told) + len(true) <= 2 * MOST_LYING else "\n"
+        told, true = called[predicted[index]], called[labels[index]]
         answer = f"{told} ({confidence[index]:.1%}),{gap}is {true}"
         style.column_title(axes, answer, size=10, room=20)
     figure.suptitle(f"The {title}'s most confident mistakes on test images")

@@ -85,7 +85,7 @@ def _save(target: Path, stage: str, mlflow_model: Model, *, linked: bool) -> Non
     image = images.shape[1:]
     if trainings()[stage].output == "classes":
         outputs: list[ColSpec | TensorSpec] = [
-            TensorSpec(np.array(classes).dtype, (-1,), "class"),
+            TensorSpec(np.dtype(np.array(classes).dtype.type), (-1,), "class"),
             TensorSpec(np.dtype("float32"), (-1, len(classes)), "probabilities"),
         ]
         config = {"classes": classes}
