@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from tests.data import test_readers
+from tests.data import test_hostile_forms, test_readers
 
 ROOT = Path(__file__).parents[2]
 IMAGES = np.arange(40, dtype=np.uint8).repeat(16).reshape(40, 4, 4)
@@ -93,6 +94,17 @@ def _replaced(make: Callable[[Path], object]) -> Callable[[Repository], None]:
     return replace
 
 
+def _parquet_page(size: int) -> bytes:
+    """One value of that many zeros, which pack to nothing."""
+    columns = {"image": pa.array([bytes(size)], pa.binary()), "label": [5]}
+    return test_hostile_forms.written(columns, compression="zstd", write_statistics=False)
+
+
+def _endless_csv(path: Path) -> None:
+    path.write_bytes(b"5,0")
+    os.truncate(path, 10 * 2**30)  # zeros that take no room
+
+
 BROKEN: dict[str, Callable[[Repository], bytes | None]] = {
     "code in a pickle": _attack,
     "cut short": lambda _: _pickled()[:-100],
@@ -111,6 +123,9 @@ BROKEN: dict[str, Callable[[Repository], bytes | None]] = {
     "10 GB claimed": lambda _: test_readers.CLAIMS["npz"],
     "1 GB packed": lambda _: test_readers.BOMBS["npz of 1 GB"][0],
     "10 GB packed": lambda _: test_readers.BOMBS["gzipped idx of 10 GB"][0],
+    "a picture of 900 million pixels": lambda _: test_hostile_forms.claiming(30_000, 30_000),
+    "a page of Parquet of 300 MB": lambda _: _parquet_page(300 * 2**20),
+    "CSV without an end": _replaced(_endless_csv),
     "missing": _replaced(lambda _: None),
     "folder": _replaced(Path.mkdir),
     "named pipe": _replaced(os.mkfifo),

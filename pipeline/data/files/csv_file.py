@@ -18,6 +18,7 @@ from pipeline.errors import DataError
 
 FORM = "a CSV file"
 LONGEST_LINE = 2**23  # bytes: an image of 1,024 x 1,024 pixels
+MOST_LINES = 2**16  # at once, however short they are
 # A file is text of this kind if it begins with a field and a comma.
 FIRST_FIELD = re.compile(rb"(\xef\xbb\xbf)?[^,\x00-\x08\x0e-\x1f]*,")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -121,7 +122,7 @@ def _labels(file: SourceFile, layout: _Layout) -> Array:
 
 def _lines(file: SourceFile, layout: _Layout) -> Iterator[tuple[int, list[str]]]:
     """The lines of images, some MiB at a time, with the number of the first of them."""
-    together = max(CHUNK_BYTES // (4 * layout.columns), 1)
+    together = min(max(CHUNK_BYTES // (4 * layout.columns), 1), MOST_LINES)
     first, number, size, lines = 1, 0, 0, list[str]()
     with file.opened() as stream:
         while line := _line(stream, number := number + 1):
@@ -139,7 +140,7 @@ def _lines(file: SourceFile, layout: _Layout) -> Iterator[tuple[int, list[str]]]
                     f"found {found} columns in line {number}, expected {layout.columns}"
                 )
             first = first if lines else number
-            lines.append(line.decode())
+            lines.append(line.rstrip(b"\r\n").decode())
             if len(lines) == together:
                 yield first, lines
                 lines = []

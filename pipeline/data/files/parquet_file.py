@@ -85,11 +85,10 @@ def _decoded(file: SourceFile, column: str) -> Iterator[Array]:
     for batch in _batches(file, column):
         values = batch.column(0)
         for value in values.field(0) if column.endswith(".bytes") else values:
-            content = value.as_py()
-            if content is None:
+            if not value.is_valid:
                 raise DataError(f"row {row} has no picture, expected one in each")
             try:
-                pixels = pictures.decode(io.BytesIO(content))
+                pixels = pictures.decode(io.BytesIO(value.value.as_buffer()))
             except DataError as error:
                 raise DataError(f"row {row}: {error}") from None
             taken += pixels.nbytes
@@ -145,6 +144,8 @@ def _opened(file: SourceFile, column: str = "") -> Iterator["ParquetFile"]:
 def _told() -> Iterator[None]:
     try:
         yield
+    except MemoryError:
+        raise DataError(f"found a page of more than {HEADROOM} bytes, expected pictures") from None
     except Exception as error:  # Arrow has errors of many kinds
         reason = str(error) or type(error).__name__
         raise DataError(f"not a readable Parquet file: {reason}") from None

@@ -111,7 +111,8 @@ class _Arrays:
 
     def __init__(self, size: int) -> None:
         self.limit = allowed(size)
-        self.elements, self.bytes = size, 0  # each element of a list takes a byte of the pickle
+        # Each element of a list takes a byte of the pickle, and each byte of an array.
+        self.elements = self.bytes = size
 
     def array(self, value: Any) -> Array:
         if isinstance(value, PickledArray):
@@ -128,9 +129,9 @@ class _Arrays:
         kinds = {type(value) for value in values}
         if kinds in ({str}, {bytes}):
             longest = max(map(len, values))
-            check_expansion(4 * longest * len(values), self.limit)
             if longest > LONGEST_TEXT:
                 raise DataError(f"found a text of {longest} characters, expected a label")
+            check_expansion(4 * longest * len(values), self.limit)
             return np.array(values)
         if kinds in NUMBERS:
             array = np.array(values)
@@ -140,15 +141,17 @@ class _Arrays:
         if level < MOST_LEVELS and kinds <= {list, tuple}:
             return self._stacked([self._listed(value, level + 1) for value in values])
         if kinds == {PickledArray}:
-            return self._stacked([self.array(value) for value in values])
+            arrays = [self.array(value) for value in values]
+            self.bytes -= sum(array.nbytes for array in arrays)
+            if self.bytes < 0:
+                raise DataError("found one array many times, expected each once")
+            return self._stacked(arrays)
         named = ", ".join(sorted(kind.__name__.strip("_") for kind in kinds)) or "nothing"
         raise DataError(f"found a list of {named}, expected numbers, text or arrays")
 
     def _stacked(self, rows: list[Array]) -> Array:
         if len({row.shape for row in rows}) != 1:
             raise DataError("found a list of arrays of several shapes, expected one")
-        self.bytes += sum(row.nbytes for row in rows)
-        check_expansion(self.bytes, MOST_LEVELS * self.limit)  # it is counted at each level
         return np.stack(rows)
 
 

@@ -80,7 +80,7 @@ def _listed(path: Path, root: Path) -> tuple[list[str], list[str]]:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            if entry.is_symlink() and root not in Path(entry.path).resolve().parents:
+            if entry.is_symlink() and root not in Path(os.path.realpath(entry.path)).parents:
                 raise DataError(f"found a link, {entry.name}, that leads out of it; copy the file")
             (folders if entry.is_dir() else files).append(entry.name)
     return sorted(folders), sorted(files)
