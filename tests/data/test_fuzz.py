@@ -7,10 +7,12 @@ import gzip
 import io
 import pickle
 import struct
+import tempfile
 import tracemalloc
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,8 +23,11 @@ from hypothesis import strategies as st
 from pipeline.data import datasets
 from pipeline.data.files import preparation, readers
 from pipeline.data.files.holding import Kind, Part
+from pipeline.data.inspection import inspect
 from pipeline.errors import DataError
 from tests.data.sections import sources, unheard
+from tests.data.test_forms import png
+from tests.data.test_hostile_forms import saved, written
 from tests.data.test_readers import (
     DTYPE,
     FORMATS,
@@ -291,3 +296,113 @@ def _assert_sound(dataset: datasets.Dataset) -> None:
         assert images.size > 0
         assert labels.max() < classes
     assert set(dataset.train_labels.tolist()) == set(range(classes))
+
+
+# The forms that came later: each whole, changed, cut and spliced.
+PNG = png(SMALL[0])
+LATER: dict[str, bytes] = {
+    "csv": b"label,a,b,c,d\n" + b"\n".join(b"%d,0,1,2,255" % (row % 2) for row in range(6)),
+    "csv without a header": b"\n".join(b"%d,0,1,2,255" % (row % 2) for row in range(6)),
+    "csv of names": b"\n".join(b"%b,0,1,2,255" % name for name in [b"cat", b"dog"] * 3),
+    "parquet": written({"image": [PNG] * 6, "label": SMALL_LABELS}),
+    "parquet as a hub has it": written(
+        {"image": [{"bytes": PNG, "path": None}] * 6, "label": ["a", "b"] * 3},
+        compression="zstd",
+    ),
+    "png": PNG,
+    "png in colour": saved(np.stack([SMALL[0]] * 3, axis=2)),
+    "png of a palette": saved(SMALL[0], "P"),
+    "jpeg": saved(SMALL[0], form="JPEG"),
+    "npy": _array("<f4", (6, 9), False),
+    "pairs": pickle.dumps(((SMALL, SMALL_LABELS), (SMALL, SMALL_LABELS))),
+    "pairs of Python 2": pickle.dumps(((SMALL / 255, SMALL_LABELS),) * 3, 2),
+    "lists": pickle.dumps({"data": SMALL.tolist(), "target": SMALL_LABELS.tolist()}),
+    "lists of protocol 0": pickle.dumps({"x": SMALL.tolist(), "y": ["a", "b"] * 3}, 0),
+    "objects": pickle.dumps({"data": SMALL, "target": np.array(["a", "b"] * 3, object)}),
+    "npz of parts": _npz(
+        {
+            "train_images": _array("<f8", (6, 9), False),
+            "train_labels": _array("<i8", (6, 1), False),
+            "val_images": _array("|u1", (6, 3, 3, 1), False),
+            "val_labels": _array("<U2", (6,), False),
+        },
+        zipfile.ZIP_STORED,
+    ),
+}
+FORM = st.sampled_from(list(LATER))
+BYTE_AT = st.tuples(st.integers(0, 10**4), st.integers(0, 255))
+
+
+def _spoilt(content: bytes, changes: list[tuple[int, int]], kept: int, packed: bool) -> bytes:
+    changed = _changed(content, dict(changes))[: kept or None]
+    return gzip.compress(changed) if packed else changed
+
+
+@given(
+    form=FORM,
+    changes=st.lists(BYTE_AT, max_size=6),
+    kept=st.just(0) | st.integers(0, 4_000),
+    packed=st.booleans(),
+    to_grey=st.booleans(),
+    validation=st.sampled_from(["leave_out", "train", "test"]),
+)
+def test_a_file_of_a_later_form_is_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory,
+    *,
+    form: str,
+    changes: list[tuple[int, int]],
+    kept: int,
+    packed: bool,
+    to_grey: bool,
+    validation: str,
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "later"
+    path.write_bytes(_spoilt(LATER[form], changes, kept, packed))
+    section = sources(path, to_grey=to_grey, validation=validation)
+    with _in_little_memory():
+        for look in (lambda: preparation.read(section, 42, unheard), lambda: inspect(path)):
+            try:
+                found = look()
+            except DataError as error:
+                assert str(error).startswith(f"{path}: ")  # noqa: PT017
+                assert str(error).isprintable()  # noqa: PT017
+                event("refused")
+            else:
+                event("read")
+                if isinstance(found, datasets.Dataset):
+                    _assert_sound(found)
+
+
+NAMES_OF_FILES = st.text(
+    st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=20
+).filter(lambda name: name not in (".", "..") and len(name.encode()) < 200)
+
+
+@given(
+    tree=st.dictionaries(
+        NAMES_OF_FILES,
+        st.sampled_from(["folder", "file"])
+        | st.dictionaries(NAMES_OF_FILES, st.sampled_from([*LATER, "folder"]), max_size=3),
+        max_size=4,
+    )
+)
+def test_a_folder_of_whatever_is_read_or_refused(tree: dict[str, Any]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for name, held in tree.items():
+            if held == "file":
+                (root / name).write_bytes(PNG)
+                continue
+            (root / name).mkdir()
+            for inner, form in {} if held == "folder" else held.items():
+                if form == "folder":
+                    (root / name / inner).mkdir()
+                else:
+                    (root / name / inner).write_bytes(LATER[form])
+        try:
+            preparation.read(sources(root), 42, unheard)
+        except DataError as error:
+            assert str(error).isprintable()  # noqa: PT017
+            event("refused")
+        else:
+            event("read")

@@ -252,7 +252,7 @@ def test_the_seed_alone_decides_what_is_held_out(train: Path) -> None:
 
 def test_a_class_of_one_image_cannot_be_held_out(tmp_path: Path) -> None:
     path = _write(tmp_path / "train", labels=_labels_with(4))
-    with pytest.raises(DataError, match="one image, expected two or more"):
+    with pytest.raises(DataError, match="found one image of class 4, expected two or more"):
         preparation.read(sources(path), SEED, unheard)
 
 

@@ -71,7 +71,8 @@ class _Reading:
         else:
             test_paths = self.test
             if self.test[0] == train_path and "test" not in self._source(train_path).holding.parts:
-                held_out = _stratified(indices, section.test_fraction, seed)
+                with told(self.train[1]):
+                    held_out = _stratified(indices, classes, section.test_fraction, seed)
                 return Dataset(
                     _chosen(train_images, ~held_out),
                     indices[~held_out],
@@ -175,7 +176,9 @@ def digest(image: Images) -> bytes:
     return hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=DIGEST).digest()
 
 
-def _stratified(indices: Labels, fraction: float, seed: int) -> npt.NDArray[np.bool_]:
+def _stratified(
+    indices: Labels, classes: Array, fraction: float, seed: int
+) -> npt.NDArray[np.bool_]:
     """A mask that holds out `fraction` of each class: at least one image, never all of them."""
     generator = np.random.default_rng(seed)
     held_out = np.zeros(len(indices), np.bool_)
@@ -183,7 +186,7 @@ def _stratified(indices: Labels, fraction: float, seed: int) -> npt.NDArray[np.b
         members = generator.permutation(np.flatnonzero(indices == index))
         if len(members) < 2:
             raise DataError(
-                f"class {index} (counted from 0) has one image, expected two or more: "
+                f"found one image of class {classes[index]}, expected two or more: "
                 "one to train on and one to hold out"
             )
         count = min(max(round(fraction * len(members)), 1), len(members) - 1)
