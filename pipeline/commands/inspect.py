@@ -6,14 +6,15 @@ import re
 from pathlib import Path
 from typing import Any
 
+from pipeline.data.files import pictures
 from pipeline.data.files.sources import Sources
 from pipeline.data.inspection import Found, Inspected, inspect
-from pipeline.errors import DataError
+from pipeline.errors import DataError, StorageError
 from pipeline.outs import artifacts
 from pipeline.outs.tables import table
 
 SHEET = Path("contact_sheet.png")
-PLAIN = re.compile(r"[\w./][\w./-]*")  # what YAML takes for a text without quotes
+PLAIN = re.compile(r"/?[\w.][\w.-]*(/[\w.-]+)+")  # what YAML takes for a text without quotes
 TEST_FRACTION = 0.2
 SHOWN = 40  # classes of which the images are counted one by one
 
@@ -41,8 +42,10 @@ def main(*, paths: list[Path], sheet: Path) -> None:
 
     Raises:
         DataError: one can't be read, or none has images.
-        StorageError: the sheet can't be written.
+        StorageError: the sheet can't be written, or is a file that no one drew.
     """
+    if sheet.exists() and not _is_png(sheet):
+        raise StorageError(f"{sheet}: is there, and no PNG, which --sheet would write over")
     inspected = [inspect(path) for path in dict.fromkeys(paths)]
     for one in inspected:
         print(f"{one.path}: {one.form}")
@@ -54,6 +57,11 @@ def main(*, paths: list[Path], sheet: Path) -> None:
     _draw(*pairs[0], sheet)
     print(f"\nwritten to {sheet}")
     print(f"\nfor params.yaml:\n\n{_section(pairs)}")
+
+
+def _is_png(path: Path) -> bool:
+    with artifacts.open_file(path) as file:
+        return file.read(len(pictures.PNG)) == pictures.PNG
 
 
 Pair = tuple[Inspected, Inspected | None]  # images and their labels

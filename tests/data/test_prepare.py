@@ -191,3 +191,14 @@ def test_a_folder_that_another_user_may_not_write_to_is_told_in_one_line(
     told = _assert_told_in_one_line(repository.prepare(*nobody))
     assert "data/prepared/train_images.npy: can't be written: Permission denied; nothing" in told
     assert repository.outs() == before
+
+
+def test_what_was_understood_is_said_before_what_was_found(repository: Repository) -> None:
+    repository.write(_pickled(IMAGES / 255, np.eye(4)[LABELS]))
+    done = repository.prepare()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "images: floats from 0 to 1 taken as k/255",
+        "images: one-hot labels taken as the numbers from 0 to 3",
+        "32 training and 8 test images of 4 x 4 pixels in 4 classes",
+    ]

@@ -13,7 +13,7 @@ from pipeline.data.files.source_file import SourceFile
 from pipeline.errors import DataError
 
 # Later protocols say their number; the first two begin with what they make: a dict, or an array.
-EARLY = re.compile(rb"\((dp?\d)|\}q|\(*cnumpy\.core\.multiarray\n")
+EARLY = re.compile(rb"\(+[dl]p?\d|\}q|\(*cnumpy\._?core\.multiarray\n")
 # Of (images, labels) pairs, by how many there are.
 PAIRS: dict[int, tuple[Place, ...]] = {2: ("train", "test"), 3: ("train", "validation", "test")}
 

@@ -1,0 +1,124 @@
+"""`python -m pipeline inspect`: what is there, in words, and the section that reads it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from ruamel.yaml import YAML
+
+from pipeline.commands import inspect
+from pipeline.data.files.sources import Sources
+from pipeline.errors import DataError, StorageError
+from tests.data.test_forms import IMAGES, LABELS, WORDS, idx, png
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def told(capsys: pytest.CaptureFixture[str], *paths: str, sheet: str = "sheet.png") -> str:
+    inspect.main(paths=[*map(Path, paths)], sheet=Path(sheet))
+    return capsys.readouterr().out
+
+
+def section(printed: str) -> Sources:
+    lines = printed.split("for params.yaml:\n\n")[1]
+    return Sources.model_validate(YAML(typ="safe").load(lines)["prepare"])
+
+
+def test_the_command_says_what_the_committed_images_are() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "inspect", ROOT / "data/raw/mnist.pkl"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""
+    assert "mnist.pkl: a pickled dict\n" in done.stdout
+    assert (
+        "  10,000 images of 28 x 28 pixels, levels 0 to 255, mean 33.4; 0 duplicates\n"
+        in done.stdout
+    )
+    assert "  class  images\n  -------------\n  0       1,001\n  1       1,127\n" in done.stdout
+    assert "written to contact_sheet.png" in done.stdout
+
+
+def test_images_and_labels_in_files_of_their_own_find_each_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    idx(tmp_path)
+    files = ("train-images.gz", "test-images", "test-labels", "train-labels.gz")
+    found = section(told(capsys, *files))
+    assert (found.train_images, found.train_labels) == ("train-images.gz", "train-labels.gz")
+    assert (found.test_images, found.test_labels) == ("test-images", "test-labels")
+    with Image.open("sheet.png") as sheet:
+        assert sheet.height > 750  # a row for each of ten classes
+
+
+def test_an_image_twice_is_a_duplicate_and_a_class_has_its_name(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    np.savez("a.npz", images=IMAGES[[0, 1, 1, 1]], labels=WORDS[LABELS[[0, 1, 1, 1]]])
+    printed = told(capsys, "a.npz")
+    assert "4 images of 28 x 28 pixels, levels 0 to 255" in printed
+    assert "2 duplicates" in printed
+    assert "  five        1\n  zero        3\n" in printed
+
+
+def test_images_without_labels_are_described_and_have_no_section(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("five.png").write_bytes(png(IMAGES[0]))
+    printed = told(capsys, "five.png")
+    assert "five.png: a picture\n  1 image of 28 x 28 pixels" in printed
+    assert "; no labels\n" in printed
+    assert "# five.png has no labels, which `prepare` needs" in printed
+
+
+def test_labels_alone_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    np.save("labels.npy", LABELS)
+    with pytest.raises(DataError, match=r"^labels\.npy: found labels alone"):
+        told(capsys, "labels.npy")
+    assert not Path("sheet.png").exists()
+
+
+def test_labels_that_are_not_as_many_as_the_images_are_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    np.savez("a.npz", images=IMAGES[:5], labels=LABELS[:4])
+    with pytest.raises(DataError, match=r"^a\.npz: found labels of shape \(4,\), expected \(5,\)"):
+        told(capsys, "a.npz")
+
+
+def test_many_classes_are_told_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    np.savez("a.npz", images=IMAGES, labels=np.arange(120) // 2)
+    assert "  60 classes, the first part's of 2 to 2\n" in told(capsys, "a.npz")
+
+
+@pytest.mark.parametrize(
+    "name", ["my digits.npz", "no: #1.npz", "-a.npz", "yes", "é.npz", "5", "null", ".inf"]
+)
+def test_the_section_names_any_path(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with Path(name).open("wb") as file:
+        np.savez(file, images=IMAGES, labels=LABELS)
+    assert section(told(capsys, name)).train_images == name
+
+
+def test_a_sheet_is_drawn_over_a_sheet_and_over_nothing_else(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    np.savez("a.npz", images=IMAGES, labels=LABELS)
+    told(capsys, "a.npz")
+    told(capsys, "a.npz")
+    before = Path("a.npz").read_bytes()
+    with pytest.raises(StorageError, match=r"^a\.npz: is there, and no PNG"):
+        told(capsys, "a.npz", sheet="a.npz")
+    assert Path("a.npz").read_bytes() == before
