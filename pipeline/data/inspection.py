@@ -60,13 +60,9 @@ class Inspected:
     found: list[Found]
     notes: list[str]
 
-    def holds(self, kind: Kind, *places: Place) -> bool:
-        """Whether it has `kind` for one of these parts, or, if none is given, at all."""
-        return any(
-            bool(one.images if kind == "images" else one.labels)
-            for one in self.found
-            if not places or one.place in places
-        )
+    def holds(self, kind: Kind) -> bool:
+        """Whether it has any."""
+        return any(self.counts(kind))
 
     def counts(self, kind: Kind) -> list[int]:
         """How many images, or labels, each part has."""

@@ -19,6 +19,7 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from pipeline.commands import inspect
+from pipeline.data import inspection
 from pipeline.data.files import preparation, readers
 from pipeline.data.files.holding import Array, Kind
 from pipeline.data.files.sources import Sources
@@ -303,3 +304,17 @@ def test_every_shape_and_type_of_images_means_the_same(
         dataset = preparation.read(sources(tmp_path / "digits.npz"), 42, unheard)
         found = {*map(bytes, dataset.train_images), *map(bytes, dataset.test_images)}
         assert found == {*map(bytes, IMAGES[TRAIN])}
+
+
+def test_as_many_images_as_each_has_pixels_are_read_where_a_line_is_an_image(
+    tmp_path: Path,
+) -> None:
+    small = IMAGES[:100, ::7, ::7].reshape(100, 16)
+    lines = [
+        ",".join(map(str, [*image, label])) for image, label in zip(small, LABELS, strict=False)
+    ]
+    header = ",".join([*(f"pixel{index}" for index in range(16)), "label"])
+    (tmp_path / "a.csv").write_text("\n".join([header, *lines[:16]]))
+    assert readers.read(tmp_path / "a.csv", "images", "train").shape == (16, 16)
+    found = inspection.inspect(tmp_path / "a.csv").found
+    assert [(one.images, one.side) for one in found] == [(16, 4)]

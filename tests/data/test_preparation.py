@@ -92,7 +92,7 @@ def _labels_with(value: Any, dtype: str = "f8") -> npt.NDArray[Any]:
 @pytest.mark.parametrize(
     ("images", "told"),
     [
-        pytest.param(IMAGES[0], "shape (4, 4), expected (count, side, side)", id="one image"),
+        pytest.param(IMAGES[0], "shape (4, 4), which may be one image or 4", id="one image"),
         pytest.param(np.stack([IMAGES] * 2, 3), "shape (35, 4, 4, 2)", id="two channels"),
         pytest.param(IMAGES.reshape(35, 2, 8), "shape (35, 2, 8)", id="rows of other lengths"),
         pytest.param(IMAGES.reshape(35, 16)[:, 1:], "shape (35, 15)", id="no square number"),

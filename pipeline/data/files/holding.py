@@ -81,7 +81,16 @@ class Holding:
 
 
 def chunks(array: Array) -> Iterator[Array]:
-    """`array`, (n, ...), in pieces of some MiB, not copied: one at least, be it empty."""
+    """`array`, (n, ...), in pieces of some MiB, not copied: one at least, be it empty.
+
+    Raises:
+        DataError: it may be one square image as well as a row for each of many.
+    """
+    if array.ndim == 2 and array.shape[0] == array.shape[1]:
+        raise DataError(
+            f"found an array of shape {array.shape}, which may be one image or {len(array)}; "
+            "reshape it to (count, side, side)"
+        )
     if not array.ndim:
         yield array
         return

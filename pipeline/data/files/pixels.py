@@ -69,7 +69,7 @@ def _channels_last(images: Array) -> Array:
     """(n, side, side) or, in colour, (n, side, side, 3), of any form that can be only that."""
     shape = images.shape
     found = images
-    if found.ndim == 2 and shape[0] != shape[1]:  # else it may be one image
+    if found.ndim == 2:
         side = math.isqrt(shape[1])
         if side**2 == shape[1]:
             found = found.reshape(-1, side, side)

@@ -50,53 +50,49 @@ class _Reading:
         self.noted: set[str] = set()
 
     def dataset(self, seed: int) -> Dataset:
-        section, (train_path, _) = self.section, self.train
-        validating = self._has_validation()
+        train_path, labels_path = self.train
         parts: list[Part] = ["train"]
-        if validating and section.validation == "train":
-            parts.append("validation")
-        train_images, train_labels = self._labelled(*self.train, parts)
-        classes = np.unique(train_labels)
+        validating = "validation" in self._source(train_path).holding.parts
+        if validating:
+            self._say(train_path, VALIDATION[self.section.validation])
+            if self.section.validation == "train":
+                parts.append("validation")
+        images_, labels = self._labelled(*self.train, parts)
+        classes = np.unique(labels)
         if not 2 <= len(classes) <= MAX_CLASSES:
             raise DataError(
-                f"{self.train[1]}: found {len(classes)} class(es), expected 2 to {MAX_CLASSES}"
+                f"{labels_path}: found {len(classes)} class(es), expected 2 to {MAX_CLASSES}"
             )
-        indices = np.searchsorted(classes, train_labels).astype(np.uint8)
-        if validating:
-            self._say(self.train[0], VALIDATION[section.validation])
+        indices = np.searchsorted(classes, labels).astype(np.uint8)
 
-        tested: Part = "test"
-        if validating and section.validation == "test":
-            test_paths, tested = self.train, "validation"
+        if validating and self.section.validation == "test":
+            test = self._tested(*self.train, "validation", images_, classes)
+        elif self.test[0] == train_path and "test" not in self._source(train_path).holding.parts:
+            with told(labels_path):
+                held_out = _stratified(indices, classes, self.section.test_fraction, seed)
+            test = _chosen(images_, held_out), indices[held_out]
+            images_, indices = _chosen(images_, ~held_out), indices[~held_out]
         else:
-            test_paths = self.test
-            if self.test[0] == train_path and "test" not in self._source(train_path).holding.parts:
-                with told(self.train[1]):
-                    held_out = _stratified(indices, classes, section.test_fraction, seed)
-                return Dataset(
-                    _chosen(train_images, ~held_out),
-                    indices[~held_out],
-                    _chosen(train_images, held_out),
-                    indices[held_out],
-                    classes,
-                )
-        test_images, test_labels = self._labelled(*test_paths, [tested])
-        if test_images.shape[1:] != train_images.shape[1:]:
-            raise DataError(
-                f"{test_paths[0]}: found images of {_size(test_images)}, "
-                f"expected {_size(train_images)} as in {train_path}"
-            )
-        unknown = [name for name in np.unique(test_labels).tolist() if name not in classes.tolist()]
-        if unknown:
-            raise DataError(
-                f"{test_paths[1]}: found label(s) {unknown[:5]}, "
-                f"expected only those of the training part: {classes.tolist()}"
-            )
-        test_indices = np.searchsorted(classes, test_labels).astype(np.uint8)
-        return Dataset(train_images, indices, test_images, test_indices, classes)
+            test = self._tested(*self.test, "test", images_, classes)
+        return Dataset(images_, indices, *test, classes)
 
-    def _has_validation(self) -> bool:
-        return "validation" in self._source(self.train[0]).holding.parts
+    def _tested(
+        self, images_path: Path, labels_path: Path, part: Part, train: Images, classes: Array
+    ) -> tuple[Images, Labels]:
+        """The images of `part`, as large as those of `train`, and indices into `classes`."""
+        found, labels = self._labelled(images_path, labels_path, [part])
+        if found.shape[1:] != train.shape[1:]:
+            raise DataError(
+                f"{images_path}: found images of {_size(found)}, "
+                f"expected {_size(train)} as in {self.train[0]}"
+            )
+        known = classes.tolist()
+        if unknown := [name for name in np.unique(labels).tolist() if name not in known]:
+            raise DataError(
+                f"{labels_path}: found label(s) {unknown[:5]}, "
+                f"expected only those of the training part: {known}"
+            )
+        return found, np.searchsorted(classes, labels).astype(np.uint8)
 
     def _labelled(
         self, images_path: Path, labels_path: Path, parts: list[Part]
