@@ -24,6 +24,7 @@ COMMANDS = {
     "compare": "show the tracked runs side by side",
     "promote": "make better models of dvc.lock champions",
     "serve": "serve a champion over HTTP on this machine",
+    "export": "write a model for TensorFlow, ONNX Runtime or LiteRT",
     "sweep": "train over a search space, on one machine or many",
     "crossval": "measure a training on each part of its images",
 }

@@ -2,10 +2,10 @@
 
 import argparse
 
-from pipeline.errors import LockError
 from pipeline.outs import dvc_lock, paths
 from pipeline.tracking import pictures, runs
 from pipeline.tracking.store import Store, faults_reported
+from pipeline.verification import agreement
 
 DATA = (str(paths.PREPARED),)
 
@@ -28,20 +28,10 @@ def main() -> None:
             if store.finished(state.fingerprint):
                 print(f"{stage}: tracked")
             else:
-                _check_files(state)
+                # What a run is made of: the outs, and the images that it trained on.
+                data = {path: md5 for path, md5 in state.deps.items() if path in DATA}
+                agreement.check(state.outs | data)
                 runs.make(store, state)
                 print(f"{stage}: run made")
             store.keep_one(state.fingerprint, running=True)
         pictures.attach(store)
-
-
-def _check_files(state: dvc_lock.StageState) -> None:
-    """What a run is made of is what dvc.lock names: the outs, and the images that it trained on."""
-    expected = state.outs | {path: md5 for path, md5 in state.deps.items() if path in DATA}
-    found = dvc_lock.hashes(expected)
-    for path, md5 in expected.items():
-        if found[path] != md5:
-            raise LockError(
-                f"{path}: found md5 {found[path]}, expected {md5} as dvc.lock says; "
-                "`dvc repro` or `dvc checkout` brings them together"
-            )
