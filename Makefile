@@ -8,7 +8,7 @@ export SHELL := /bin/sh
 # pipeline/outs/variables.py has the reasons; DVC and MLflow need them unset, too.
 unexport PYTHONSAFEPATH PYTHONWARNINGS PYTHONOPTIMIZE
 
-.PHONY: help repro verify doctor test lint lock track ui compare promote serve bench sweep
+.PHONY: help repro verify doctor test lint lock track ui compare report promote serve bench sweep
 
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,6 +30,9 @@ ui: .venv/.complete  ## open the MLflow UI on this machine
 
 compare: .venv/.complete  ## show the tracked runs side by side
 	@$(BIN)/python -m pipeline compare
+
+report: .venv/.complete  ## write the results as report.html, and what changed since AGAINST=...
+	@$(BIN)/python -m pipeline report $(if $(AGAINST),--against $(AGAINST))
 
 promote: .venv/.complete  ## make the models of dvc.lock champions if they are better
 	@$(BIN)/python -m pipeline promote

@@ -25,6 +25,7 @@ COMMANDS = {
     "promote": "make better models of dvc.lock champions",
     "serve": "serve a champion over HTTP on this machine",
     "export": "write a model for TensorFlow, ONNX Runtime or LiteRT",
+    "report": "write the results, and what changed in them, as one page",
     "sweep": "train over a search space, on one machine or many",
     "crossval": "measure a training on each part of its images",
 }

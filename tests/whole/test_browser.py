@@ -1,4 +1,4 @@
-"""MLflow's UI as a person sees it, in a real browser that needs no screen.
+"""MLflow's UI and the report as a person sees them, in a real browser that needs no screen.
 
 Playwright and not Selenium, since it drives the system's own Chromium as it is, without a driver of
 the same version beside it, and waits until what is asked for is on the page.
@@ -10,6 +10,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -19,7 +20,7 @@ from tests.whole.serving import serving
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="Playwright is not installed: `make test` has it"
 )
-from playwright.sync_api import Page, expect, sync_playwright  # noqa: E402 - skipped without it
+from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: E402 - skipped without it
 
 CHROMIUM = shutil.which("chromium")
 AUTOENCODERS = ("dense_ae", "conv_ae")
@@ -47,24 +48,39 @@ def ui(repository: Repository, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.fixture
-def page(
-    ui: str, repository: Repository, request: pytest.FixtureRequest, tmp_path: Path
-) -> Iterator[Page]:
-    """The list of the runs."""
-    expect.set_options(timeout=60_000)  # milliseconds that a test may hang for, and no promise
-    experiment = repository.client.get_experiment_by_name("autoencoders")
-    assert experiment
+def browser() -> Iterator[Browser]:
+    """A browser that waits for as long as a test may hang, which is no promise."""
+    expect.set_options(timeout=60_000)  # milliseconds
     with (
         sync_playwright() as driver,
         # Chromium's sandbox protects from the pages, which are ours; root may not use it.
         driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"]) as browser,
     ):
-        page = browser.new_page(viewport={"width": 1440, "height": 900})
-        page.set_default_timeout(60_000)
-        page.goto(f"{ui}/#/experiments/{experiment.experiment_id}/runs")
-        yield page
-        folder = Path(request.config.getoption("--screenshots") or tmp_path)
-        page.screenshot(path=folder / f"{request.node.name}.png")
+        yield browser
+
+
+@pytest.fixture
+def screenshots(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Where what the browser showed is kept."""
+    return Path(request.config.getoption("--screenshots") or tmp_path)
+
+
+@pytest.fixture
+def page(
+    ui: str,
+    repository: Repository,
+    browser: Browser,
+    screenshots: Path,
+    request: pytest.FixtureRequest,
+) -> Iterator[Page]:
+    """The list of the runs."""
+    experiment = repository.client.get_experiment_by_name("autoencoders")
+    assert experiment
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.set_default_timeout(60_000)
+    page.goto(f"{ui}/#/experiments/{experiment.experiment_id}/runs")
+    yield page
+    page.screenshot(path=screenshots / f"{request.node.name}.png")
 
 
 def test_the_runs_are_listed_with_their_datasets(page: Page) -> None:
@@ -132,3 +148,47 @@ def test_the_registered_model_has_its_champion(page: Page, ui: str) -> None:
     expect(row.get_by_text("champion")).to_be_visible()
     expect(row.get_by_text("test_accuracy").first).to_be_visible()
     expect(row.get_by_text("dvc.fingerprint")).to_be_visible()
+
+
+@pytest.fixture(scope="module")
+def report(repository: Repository, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of other results than the last commit's, against it."""
+    clone = copied(repository, tmp_path_factory.mktemp("report") / "clone")
+    clone.edit_params(lambda text: text.replace("code_units: 100", "code_units: 50"))
+    clone.dvc("repro")
+    clone.python("-m", "pipeline", "report", "--against", "HEAD")
+    return clone.path / "report.html"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_the_report_fits_a_desktop_and_a_phone(
+    report: Path, browser: Browser, screenshots: Path, width: int, scheme: Literal["light", "dark"]
+) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    asked, said = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: said.append(message.text))
+    page.goto(report.as_uri())
+    pictures = page.get_by_role("main").locator("img")
+    assert pictures.count() >= len([*report.parent.glob("data/figures/*.png")])
+    for picture in pictures.all():
+        assert picture.evaluate("picture => picture.complete && picture.naturalWidth > 100")
+    assert [url for url in asked if not url.startswith("data:")] == [report.as_uri()]
+    assert said == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.screenshot(path=screenshots / f"report-{width}-{scheme}.png", full_page=True)
+
+
+def test_the_report_leads_to_what_changed(report: Path, browser: Browser) -> None:
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.goto(report.as_uri())
+    changed = page.get_by_role("region", name="What changed")
+    row = changed.get_by_role("row").filter(has_text="train_dense_ae.code_units")
+    expect(row.get_by_role("cell")).to_have_text(["100", "50"])
+    changed.get_by_role("link", name="Dense ae codes").click()
+    figure = page.get_by_role("figure").filter(has_text="data/figures/dense_ae_codes.png")
+    expect(figure).to_be_in_viewport()
+    expect(figure.get_by_role("img")).to_have_count(2)
+    page.get_by_role("group").filter(has_text="train_dense_ae").locator("summary").click()
+    expect(page.get_by_role("cell", name="data/models/dense_ae.keras")).to_be_visible()
