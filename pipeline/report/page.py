@@ -27,6 +27,14 @@ class Changes:
     environment: Sequence[Change]
     pictures: Sequence[Pair]
 
+    @property
+    def by_stage(self) -> dict[str, list[Difference]]:
+        """The metrics, in the order of the stages."""
+        found: dict[str, list[Difference]] = {}
+        for difference in self.metrics:
+            found.setdefault(difference.stage, []).append(difference)
+        return found
+
     def __bool__(self) -> bool:
         return any((self.metrics, self.params, self.deps, self.environment, self.pictures))
 

@@ -66,24 +66,21 @@ class Revision:
 
     def content(self, path: str, md5: str) -> bytes | None:
         """The bytes of a file with this md5: from its place, or DVC's cache; None if neither."""
-        for place in (self.root / path, cache_folder() / md5[:2] / md5[2:]):
-            if place.is_file():
-                found = place.read_bytes()
-                if hashlib.md5(found).hexdigest() == md5:  # noqa: S324 - DVC's own hash
-                    return found
-        return None
+        here = _held(self.root / path, md5)
+        return _held(_cached(md5), md5) if here is None else here
 
     def files(self, path: str, md5: str) -> dict[str, str] | None:
         """The md5 of each file of an out or dep, by path; None where a folder is not at hand."""
         if not md5.endswith(FOLDER):
             return {path: md5}
-        folder, listing = self.root / path, cache_folder() / md5[:2] / md5[2:]
+        folder = self.root / path
         if folder.is_dir() and dvc_lock.hashes([path], self.root)[path] == md5:
             found = [file.relative_to(self.root) for file in folder.rglob("*") if file.is_file()]
             kept = sorted(str(file) for file in found if IGNORED not in file.parts)
             return dvc_lock.hashes(kept, self.root)
-        if listing.is_file():
-            return {f"{path}/{each['relpath']}": each["md5"] for each in _listed(listing)}
+        if (listing := _cached(md5)).is_file():
+            files: list[dict[str, str]] = json.loads(listing.read_text())
+            return {f"{path}/{file['relpath']}": file["md5"] for file in files}
         return None
 
 
@@ -170,9 +167,14 @@ def _pattern(out: str | dict[str, Any]) -> str:
     return re.sub(r"\$\{[^}]*\}", "*", path)
 
 
-def _listed(path: Path) -> list[dict[str, str]]:
-    listing: list[dict[str, str]] = json.loads(path.read_text())
-    return listing
+def _held(path: Path, md5: str) -> bytes | None:
+    """What is in the file, if it has this md5."""
+    content = path.read_bytes() if path.is_file() else b""
+    return content if hashlib.md5(content).hexdigest() == md5 else None  # noqa: S324 - as DVC
+
+
+def _cached(md5: str) -> Path:
+    return cache_folder() / md5[:2] / md5[2:]
 
 
 def _resolved(name: str) -> str:
