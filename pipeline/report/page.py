@@ -75,7 +75,10 @@ def page(now: Revision, was: Revision | None, trainings: Mapping[str, Training])
         changed=changed,
         curves=dict(_curves(now, ours, was, theirs)),
         pictures={
-            stage: [pair for pair in pairs if pair.picture.stage == stage]
+            # Those that differ first.
+            stage: sorted(
+                (pair for pair in pairs if pair.picture.stage == stage), key=lambda pair: pair.same
+            )
             for stage in dict.fromkeys(pair.picture.stage for pair in pairs)
         },
         missing={now.name: ours.missing} | ({was.name: theirs.missing} if was else {}),

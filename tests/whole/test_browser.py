@@ -191,4 +191,4 @@ def test_the_report_leads_to_what_changed(report: Path, browser: Browser) -> Non
     expect(figure).to_be_in_viewport()
     expect(figure.get_by_role("img")).to_have_count(2)
     page.get_by_role("group").filter(has_text="train_dense_ae").locator("summary").click()
-    expect(page.get_by_role("cell", name="data/models/dense_ae.keras")).to_be_visible()
+    expect(page.get_by_role("rowheader", name="data/models/dense_ae.keras")).to_be_visible()
