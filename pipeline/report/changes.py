@@ -64,7 +64,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Pair:
-    """A picture of this revision and of the other; None where one has none of this path."""
+    """A picture of this revision and what it was in the other; None where one has none."""
 
     now: Picture | None
     was: Picture | None
@@ -83,6 +83,8 @@ class Pair:
     def verdict(self) -> str:
         """Whether they differ, and in how much of their area if that can be said."""
         if self.same:
+            if self.was and self.was.path != self.picture.path:
+                return f"same in both, before at {self.was.path}"
             return "same in both"
         if not (self.now and self.was and self.now.size and self.now.size == self.was.size):
             return ""
@@ -148,9 +150,15 @@ def metrics(now: Outs, was: Outs, trainings: Mapping[str, Training]) -> Iterator
 
 
 def pairs(now: Outs, was: Outs) -> list[Pair]:
-    """Every picture of both, by path."""
+    """Every picture of both, by path, or by md5 where it has moved."""
     ours, theirs = ({picture.path: picture for picture in side.pictures} for side in (now, was))
-    return [Pair(ours.get(path), theirs.get(path)) for path in dict.fromkeys([*ours, *theirs])]
+    left = {path: picture for path, picture in theirs.items() if path not in ours}
+    found = []
+    for path, picture in ours.items():
+        moved = [old for old, other in left.items() if other.md5 == picture.md5]
+        before = left.pop(moved[0]) if path not in theirs and moved else theirs.get(path)
+        found.append(Pair(picture, before))
+    return [*found, *(Pair(None, picture) for picture in left.values())]
 
 
 def _changes(

@@ -24,20 +24,24 @@ class Picture:
 
     Attributes:
         stage: that made it.
+        out: the file or folder of dvc.lock that it is or is in.
         path: relative to the repository's root.
         md5: of the file.
         content: its bytes; None where they are nowhere at hand.
     """
 
     stage: str
+    out: str
     path: str
     md5: str
     content: bytes | None
 
     @property
     def title(self) -> str:
-        """Its file's name, as a person would write it."""
-        return PurePosixPath(self.path).stem.replace("_", " ").capitalize()
+        """Its file's name, after that of a folder in the out, as a person would write them."""
+        place = PurePosixPath(self.path).with_suffix("")
+        named = place.relative_to(self.out).parts if self.out != self.path else (place.name,)
+        return ": ".join(named).replace("_", " ").capitalize()
 
     @property
     def url(self) -> str:
@@ -83,7 +87,7 @@ def read(revision: Revision) -> Outs:
         for path, md5 in (files or {}).items():
             match PurePosixPath(path).suffix:
                 case ".png":
-                    pictures.append(Picture(stage, path, md5, revision.content(path, md5)))
+                    pictures.append(Picture(stage, out, path, md5, revision.content(path, md5)))
                 case ".csv" if rows := _rows(revision.content(path, md5)):
                     histories.setdefault(stage, {})[path] = rows
                 case ".json" if revision.is_declared("metrics", path):

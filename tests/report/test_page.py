@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from pipeline import __main__
 from pipeline.report import revisions
@@ -128,6 +129,26 @@ def test_a_picture_that_dvc_s_cache_has_lost_is_missed_at_its_place() -> None:
     assert "Not at hand" in missing.words()
     assert "dvc.lock of first names" in missing.words()
     assert _md5s(there) == [_md5("picture.png")]
+
+
+def test_a_picture_that_moved_is_the_same_and_one_that_is_gone_is_missed(project: Project) -> None:
+    dvc_yaml = Path("dvc.yaml").read_text()
+    for name in ("moved", "other"):
+        Path("dvc.yaml").write_text(
+            dvc_yaml.replace("[picture.png]", f"[{name}.png]").replace(
+                " picture.png", f" {name}.png"
+            )
+        )
+        if name == "other":
+            Image.new("L", (4, 6)).save("in/picture.png")
+        project.run(sys.executable, "-m", "dvc", "repro", "--quiet")
+        figures = _section(_page("--against", "second"), "figures").all("figure")
+        told = [figure.words() for figure in figures]
+        if name == "moved":
+            assert told == ["Moved moved.png same in both, before at picture.png"]
+        else:
+            assert "There is none of this name in second." in told[0]
+            assert "There is none of this name in working tree." in told[1]
 
 
 @pytest.mark.usefixtures("project")

@@ -171,7 +171,7 @@ def test_the_report_fits_a_desktop_and_a_phone(
     page.on("console", lambda message: said.append(message.text))
     page.goto(report.as_uri())
     pictures = page.get_by_role("main").locator("img")
-    assert pictures.count() >= len([*report.parent.glob("data/figures/*.png")])
+    assert pictures.count() >= len([*report.parent.glob("data/figures/**/*.png")])
     for picture in pictures.all():
         assert picture.evaluate("picture => picture.complete && picture.naturalWidth > 100")
     assert [url for url in asked if not url.startswith("data:")] == [report.as_uri()]
@@ -186,8 +186,8 @@ def test_the_report_leads_to_what_changed(report: Path, browser: Browser) -> Non
     changed = page.get_by_role("region", name="What changed")
     row = changed.get_by_role("row").filter(has_text="train_dense_ae.code_units")
     expect(row.get_by_role("cell")).to_have_text(["100", "50"])
-    changed.get_by_role("link", name="Dense ae codes").click()
-    figure = page.get_by_role("figure").filter(has_text="data/figures/dense_ae_codes.png")
+    changed.get_by_role("link", name="Dense ae: codes").click()
+    figure = page.get_by_role("figure").filter(has_text="data/figures/dense_ae/codes.png")
     expect(figure).to_be_in_viewport()
     expect(figure.get_by_role("img")).to_have_count(2)
     page.get_by_role("group").filter(has_text="train_dense_ae").locator("summary").click()
