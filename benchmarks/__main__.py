@@ -1,6 +1,7 @@
 """Measure this pipeline beside what a user would pick instead: `python -m benchmarks [PART ...]`.
 
-Writes benchmarks/results.json and results.png, and the tables of docs/performance.md. A part that
+Writes benchmarks/results.json and results.png, and the tables of docs/performance.md and
+docs/serving.md. A part that
 is not measured keeps its figures, if they are of this machine.
 """
 
@@ -11,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import epochs as epochs_part
-from benchmarks import machine, peak, processes, report, scale, sizes, streaming, whole
+from benchmarks import machine, peak, processes, report, scale, serving, sizes, streaming, whole
 from pipeline import errors
 from pipeline.errors import TrainingError
 from pipeline.outs import artifacts
 
-PARTS = ("peak", "epochs", "pipeline", "streaming", "scale")
-OUTPUT, PAGE = Path("benchmarks"), Path("docs/performance.md")
+PARTS = ("peak", "epochs", "pipeline", "streaming", "scale", "serving")
+OUTPUT, PAGE, SERVING = Path("benchmarks"), Path("docs/performance.md"), Path("docs/serving.md")
 LOUD = 0.1  # cores; as much work beside a measurement is worth a warning
 
 
@@ -32,6 +33,7 @@ def main() -> None:
     quick, output = options.quick, options.output or OUTPUT
     if not options.output:
         report.check(PAGE)
+        report.check(SERVING)
     results = _earlier(output / "results.json")
     parts = results["parts"]
     for name in PARTS:
@@ -49,6 +51,8 @@ def main() -> None:
     print(tables)
     if not options.output:
         report.insert(tables, PAGE)
+        if "serving" in parts:
+            report.insert(report.serving(results), SERVING)
     if differing := _differing(parts.get("epochs", {"models": {}})):
         raise TrainingError(f"loss or parameters differ from this pipeline's: {differing}")
 
@@ -63,7 +67,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that it works")
     parser.add_argument(
-        "--output", type=Path, help="folder to write to instead; docs/performance.md is left alone"
+        "--output", type=Path, help="folder to write to instead; docs/ is left alone"
     )
     parser.add_argument(
         "--peers-python", default=sys.executable, help="the Python that has PyTorch and JAX"
@@ -93,8 +97,10 @@ def _measured(
             return whole.measure(size)
         case "streaming":
             return streaming.measure(size)
-        case _:
+        case "scale":
             return scale.measure(size)
+        case _:
+            return serving.measure(size)
 
 
 def _earlier(path: Path) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def run(
     """
     allowed = os.sched_getaffinity(0)
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        start, busy = time.perf_counter(), _busy()
+        start, busy_before = time.perf_counter(), busy()
         os.sched_setaffinity(0, sorted(allowed)[-(cores or len(allowed)) :])
         try:
             child = subprocess.Popen(
@@ -77,7 +77,7 @@ def run(
         child.returncode = os.waitstatus_to_exitcode(status)
         seconds = time.perf_counter() - start
         core_seconds = usage.ru_utime + usage.ru_stime
-        others = max(_busy() - busy - core_seconds, 0)
+        others = max(busy() - busy_before - core_seconds, 0)
         out.seek(0)
         err.seek(0)
         if child.returncode:
@@ -98,7 +98,7 @@ def environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
     return kept | dict(settings or {})
 
 
-def _busy() -> float:
+def busy() -> float:
     """Core-seconds that the machine has been busy since it started."""
     ticks = [int(count) for count in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
     return sum(ticks[BUSY] + ticks[ALSO_BUSY]) / os.sysconf("SC_CLK_TCK")

@@ -1,4 +1,4 @@
-"""The results as Markdown, for docs/performance.md."""
+"""The results as Markdown, for docs/performance.md and docs/serving.md."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +31,11 @@ def markdown(results: Row) -> str:
     if "scale" in parts:
         tables.append(_table(_scale(parts["scale"]["stages"])))
     return "\n\n".join([*tables, _machine(results)])
+
+
+def serving(results: Row) -> str:
+    """The table of the servers, and a line on the machine."""
+    return f"{_table(_servers(results['parts']['serving']))}\n\n{_machine(results)}"
 
 
 def check(page: Path) -> None:
@@ -118,6 +123,26 @@ def _scale(rows: list[Row]) -> Iterator[tuple[str, ...]]:
             *(
                 f"{cells[stage]['seconds']:,.1f} s, {cells[stage]['peak_mib']:,.0f} MiB"
                 for stage in stages
+            ),
+        )
+
+
+def _servers(part: Row) -> Iterator[tuple[str, ...]]:
+    ours, flavor = (part["servers"][name] for name in ("this_pipeline", "keras_flavor"))
+    yield f"{part['requests']:,} requests", "this pipeline", "MLflow's Keras flavor"
+    for told, keys, unit in (
+        ("one image, one client: median, p95", ("one_ms", "one_p95_ms"), "ms"),
+        ("one image, one client", ("one_rate",), "a second"),
+        ("one image, 8 clients: median, p95", ("eight_ms", "eight_p95_ms"), "ms"),
+        ("one image, 8 clients", ("eight_rate",), "a second"),
+        ("1,000 images in one request", ("many_ms",), "ms"),
+        ("memory, before and after", ("memory_mib", "memory_after_mib"), "MiB"),
+    ):
+        yield (
+            told,
+            *(
+                f"{', '.join(_short(figures[key]) for key in keys)} {unit}"
+                for figures in (ours, flavor)
             ),
         )
 

@@ -19,6 +19,7 @@ class Sizes:
         matrix: side of the matrices of the peak.
         streamed: training images, more than a chunk of them, that are read from a file.
         scale: numbers of training images.
+        requests: to each server.
     """
 
     repetitions: int
@@ -30,6 +31,7 @@ class Sizes:
     matrix: int
     streamed: int
     scale: tuple[int, ...]
+    requests: int
 
     def epochs_of(self, model: str) -> int:
         """Those of `model`; two of one that is not listed."""
@@ -46,6 +48,7 @@ FULL = Sizes(
     matrix=1024,
     streamed=60_000,
     scale=(10_000, 60_000, 250_000, 1_000_000),
+    requests=10_000,
 )
 QUICK = Sizes(
     repetitions=1,
@@ -57,4 +60,5 @@ QUICK = Sizes(
     matrix=256,
     streamed=400,
     scale=(400, 800),
+    requests=100,
 )

@@ -39,7 +39,7 @@ def log(store: Store, run: Run, stage: str, *, epochs: int, description: str) ->
     )
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "model"
-        _save(
+        save(
             target,
             stage,
             Model(run_id=run_id, model_id=model.model_id),
@@ -75,7 +75,7 @@ def local(store: Store, name: str, number: int) -> str:
     return str(folder)
 
 
-def _save(target: Path, stage: str, mlflow_model: Model, *, linked: bool) -> None:
+def save(target: Path, stage: str, mlflow_model: Model, *, linked: bool) -> None:
     """Write the package, of two flavors: Keras's, and a Python function that checks its input.
 
     If `linked`, with a pointer in place of the Keras model's file.
