@@ -8,7 +8,7 @@ export SHELL := /bin/sh
 # pipeline/outs/variables.py has the reasons; DVC and MLflow need them unset, too.
 unexport PYTHONSAFEPATH PYTHONWARNINGS PYTHONOPTIMIZE
 
-.PHONY: help repro verify doctor test lint lock track ui compare report promote serve bench sweep
+.PHONY: help repro verify doctor test lint lock track ui compare report promote serve predict bench sweep
 
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,9 @@ promote: .venv/.complete  ## make the models of dvc.lock champions if they are b
 
 serve: .venv/.complete  ## serve the champion classifier over HTTP on this machine
 	@$(BIN)/python -m pipeline serve
+
+predict: .venv/.complete  ## answer for the images of INPUT=..., into OUTPUT=answers.csv
+	@$(BIN)/python -m pipeline predict $(INPUT) --output $(or $(OUTPUT),answers.csv)
 
 sweep: .venv/.complete  ## run the trials of sweep.yaml, on this machine or at RAY_ADDRESS
 	@$(BIN)/python -m pipeline sweep

@@ -24,6 +24,7 @@ COMMANDS = {
     "compare": "show the tracked runs side by side",
     "promote": "make better models of dvc.lock champions",
     "serve": "serve a champion over HTTP on this machine",
+    "predict": "write a champion's answers to images as a table or as arrays",
     "export": "write a model for TensorFlow, ONNX Runtime or LiteRT",
     "report": "write the results, and what changed in them, as one page",
     "sweep": "train over a search space, on one machine or many",

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 from pipeline.commands import arguments
-from pipeline.errors import PromotionError
 from pipeline.outs import variables
 from pipeline.params import PARAMS, load_params
 from pipeline.tracking import model_package, registry
@@ -37,14 +36,9 @@ def main(*, stage: str, host: str, port: int) -> None:
         TrackingError: the store can't be reached, or fails.
     """
     params = load_params(PARAMS)
-    name = registry.model_name(stage, params.tracking)
     with faults_reported():
         store = Store(make=False)
-        version = registry.champion(store, name)
-        if version is None:
-            raise PromotionError(
-                f"{name}: found no champion, expected one; `make promote` makes it"
-            )
+        name, version = registry.serving(store, stage)
         model = model_package.local(store, name, version)
     print(
         f"{name} version {version}: http://{host}:{port}/invocations (Ctrl-C ends it)", flush=True

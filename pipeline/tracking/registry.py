@@ -71,6 +71,19 @@ def champion(store: Store, name: str) -> int | None:
     return None
 
 
+def serving(store: Store, stage: str) -> tuple[str, int]:
+    """The registered model of `stage`, and the version of it that is champion.
+
+    Raises:
+        PromotionError: none is.
+    """
+    name = model_name(stage, store.settings)
+    number = champion(store, name)
+    if number is None:
+        raise PromotionError(f"{name}: found no champion, expected one; `make promote` makes it")
+    return name, number
+
+
 def register(store: Store, state: StageState, run: Run) -> int:
     """The number of a new version, of the model that `run` logged.
 

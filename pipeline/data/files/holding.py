@@ -1,7 +1,7 @@
 """What a reader says of a file: the parts it holds, and how to get their images and labels."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -29,6 +29,7 @@ class Holding:
         contents: what is in it, for whoever looks for something else.
         notes: what was understood that the file does not say in so many words.
         either: whether it is one array without a name, images or labels as it is asked for.
+        names: what each image is called where it has a name, by the part: a picture's file.
     """
 
     form: str
@@ -37,6 +38,7 @@ class Holding:
     contents: str
     notes: tuple[str, ...] = ()
     either: bool = False
+    names: Mapping[Place, Callable[[], Iterator[str]]] = field(default_factory=dict)
 
     @classmethod
     def whole(
@@ -63,6 +65,11 @@ class Holding:
     def parts(self) -> tuple[Part, ...]:
         """The parts that it distinguishes, in order; none, if it is one whole."""
         return tuple(part for part in PARTS if part in self.images)
+
+    def named(self, part: Part) -> Iterator[str]:
+        """The names of the images for `part`, in their order; none, if they have none."""
+        place = self.place("images", part)
+        return self.names[place]() if place in self.names else iter(())
 
     def place(self, kind: Kind, part: Part) -> Place:
         """Where the `kind` of arrays for `part` are: under its name, or in a file of one whole.

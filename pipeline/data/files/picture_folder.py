@@ -35,6 +35,9 @@ class _Pictures:
     of: Array
     files: Sequence[str]
 
+    def names(self) -> Iterator[str]:
+        return (path.relative_to(self.root).as_posix() for path in self.paths())
+
     def paths(self) -> Iterator[Path]:
         for index, name in zip(self.of, self.files, strict=True):
             yield self.root / self.classes[index] / name if self.classes else self.root / name
@@ -69,6 +72,7 @@ def hold(path: Path) -> Holding:
         {place: images(found) for place, found in places.items()},
         {place: labels(found) for place, found in places.items() if found.classes},
         contents,
+        names={place: found.names for place, found in places.items()},
     )
 
 

@@ -1,0 +1,93 @@
+"""`python -m pipeline predict`: a champion's answers to images, as a table or as arrays."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import StorageError
+from pipeline.outs import runtime
+from pipeline.params import PARAMS, PipelineParams, load_params
+from pipeline.prediction import ENDINGS
+from pipeline.training.declaration import trainings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Those of `main`."""
+    parser.add_argument(
+        "inputs", type=Path, nargs="+", metavar="INPUT", help="a file or a folder of images"
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="FILE", help=", ".join(ENDINGS)
+    )
+    parser.add_argument(
+        "--stage", choices=list(trainings()), default="train_classifier", help="(%(default)s)"
+    )
+
+
+def main(*, inputs: list[Path], output: Path, stage: str) -> None:
+    """Answer for every image of `inputs`, in whatever form `prepare` reads, and write `output`.
+
+    Args:
+        inputs: files or folders; of those with parts, all parts are taken. `to_grey` and
+            `transpose` of params.yaml hold for them, too.
+        output: the table or the arrays; nothing may be there.
+        stage: the training whose champion answers.
+
+    Raises:
+        DataError: an input can't be read, or has images of another size.
+        LockError: the champion is linked, and DVC has its file no more.
+        ParamsError: params.yaml is wrong.
+        PromotionError: the model has no champion.
+        StorageError: there is something at `output`, it has another ending than those of
+            `ENDINGS`, or it can't be written.
+        TrackingError: the store can't be reached, or fails.
+    """
+    params = load_params(PARAMS)
+    if output.suffix not in ENDINGS:
+        raise StorageError(
+            f"{output}: found the ending '{output.suffix}', expected {', '.join(ENDINGS)}"
+        )
+    if output.exists():
+        raise StorageError(f"{output}: found a file, expected none: it is kept as it is")
+    runtime.pin(params.runtime)
+
+    from pipeline.data.files import readers
+    from pipeline.outs import artifacts
+    from pipeline.prediction import files
+    from pipeline.prediction.answers import answers
+
+    sources = [readers.source(path) for path in inputs]
+    model = _champion(stage, params)
+    count = 0
+    with artifacts.atomic(output) as partial, files.FORMS[output.suffix](partial) as file:
+        for source in sources:
+            for columns in answers(model, source, params.section("prepare")):
+                file.write(columns)
+                count += len(columns["input"])
+                _show(f"\r{count:,} images")
+    _show("\n")
+    print(f"{count:,} images: {output}")
+
+
+def _show(text: str) -> None:
+    if sys.stderr.isatty():
+        print(text, end="", file=sys.stderr, flush=True)
+
+
+def _champion(stage: str, params: PipelineParams) -> Any:
+    """The model that `make serve` answers with, loaded."""
+    import mlflow.pyfunc
+
+    from pipeline.tracking import model_package, registry
+    from pipeline.tracking.store import Store, faults_reported
+
+    with faults_reported():
+        store = Store(make=False)
+        name, version = registry.serving(store, stage)
+        runtime.start_tensorflow(params.seed, params.runtime)
+        mlflow.set_tracking_uri(store.uri)
+        mlflow.set_registry_uri(store.uri)
+        model = mlflow.pyfunc.load_model(model_package.local(store, name, version))
+    print(f"{name} version {version}")
+    return model

@@ -1,0 +1,3 @@
+"""Answers of models to images, as files."""
+
+ENDINGS = (".csv", ".parquet", ".npz")  # of their names
