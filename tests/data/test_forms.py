@@ -23,6 +23,7 @@ from pipeline.data import inspection
 from pipeline.data.files import preparation, readers
 from pipeline.data.files.holding import Array, Kind
 from pipeline.data.files.sources import Sources
+from pipeline.errors import DataError
 from tests.data.sections import sources, unheard
 
 ROOT = Path(__file__).parents[2]
@@ -276,7 +277,7 @@ def _meanings() -> dict[str, tuple[Array, Array, str]]:
 
 
 def test_every_meaning_of_the_page_is_tested() -> None:
-    assert list(table("found")) == list(_meanings())
+    assert list(table("found | taken as")) == list(_meanings())
 
 
 @pytest.mark.parametrize("found", _meanings())
@@ -318,3 +319,71 @@ def test_as_many_images_as_each_has_pixels_are_read_where_a_line_is_an_image(
     assert readers.read(tmp_path / "a.csv", "images", "train").shape == (16, 16)
     found = inspection.inspect(tmp_path / "a.csv").found
     assert [(one.images, one.side) for one in found] == [(16, 4)]
+
+
+def _array(images: Array) -> Callable[[Path], None]:
+    return lambda path: np.savez(path / "x.npz", images=images, labels=LABELS[: len(images)])
+
+
+def _pictures(*contents: bytes) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        for name in ("five", "four"):
+            (path / "x" / name).mkdir(parents=True)
+            for index, content in enumerate([png(IMAGES[0]), *contents]):
+                (path / "x" / name / f"{index}").write_bytes(content)
+
+    return write
+
+
+def _link(path: Path) -> None:
+    _pictures()(path)
+    (path / "outside").write_bytes(png(IMAGES[0]))
+    (path / "x/five/link").symlink_to(path / "outside")
+
+
+# By the first cell of the last table: what makes such a file, and the way out that it is told.
+REFUSED: dict[str, list[tuple[Callable[[Path], object], str]]] = {
+    "other fractions: standardised pixels, means of images": [
+        (_array((IMAGES / 255 - 0.13) / 0.31), "expected 0 to 255"),
+        (_array((IMAGES.astype(np.float32) + IMAGES[::-1]) / 2), "or each of them divided by 255"),
+    ],
+    "floats that are all 0.0 or 1.0": [
+        (_array((IMAGES > 127).astype(np.float32)), "save them as whole numbers, uint8"),
+    ],
+    "one array (n, n)": [(_array(IMAGES[0]), "reshape it to (count, side, side)")],
+    "four arrays in a tuple, whose order nobody agrees on": [
+        (
+            lambda path: _pickle(path / "x.pkl", (IMAGES, IMAGES, LABELS, LABELS)),
+            "a dict can name what it holds",
+        )
+    ],
+    "pictures of several sizes, or not square": [
+        (_pictures(png(IMAGES[0][:14, :14])), "28 x 28 as in the other pictures"),
+        (lambda path: (path / "x").write_bytes(png(IMAGES[0][:14])), "square"),
+    ],
+    "pictures that are partly transparent, or of 16 bits": [
+        (_pictures(png(np.dstack([IMAGES[0]] * 4))), "draw it on a background"),
+        (_pictures(png(IMAGES[0].astype(np.uint16))), "convert it"),
+    ],
+    "a folder with other files among the pictures": [
+        (_pictures(b"notes"), "five/1: not a readable picture"),
+    ],
+    "a link that leads out of a folder": [(_link, "copy the file")],
+}
+
+
+def test_every_refusal_of_the_page_is_tested() -> None:
+    assert list(table("found | what to do")) == list(REFUSED)
+
+
+@pytest.mark.parametrize(
+    ("write", "told"),
+    [pytest.param(*case, id=row) for row, cases in REFUSED.items() for case in cases],
+)
+def test_what_may_be_two_things_is_refused_with_the_way_out(
+    tmp_path: Path, write: Callable[[Path], object], told: str
+) -> None:
+    write(tmp_path)
+    (path,) = tmp_path.glob("x*")
+    with pytest.raises(DataError, match=f"^{path}: .*{re.escape(told)}"):
+        preparation.read(sources(path), 42, unheard)
