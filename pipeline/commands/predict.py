@@ -3,11 +3,10 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 from pipeline.errors import StorageError
 from pipeline.outs import runtime
-from pipeline.params import PARAMS, PipelineParams, load_params
+from pipeline.params import PARAMS, load_params
 from pipeline.prediction import ENDINGS
 from pipeline.training.declaration import trainings
 
@@ -56,13 +55,19 @@ def main(*, inputs: list[Path], output: Path, stage: str) -> None:
     from pipeline.outs import artifacts
     from pipeline.prediction import files
     from pipeline.prediction.answers import answers
+    from pipeline.tracking.champion import Champion
+    from pipeline.tracking.store import Store, faults_reported
 
     sources = [readers.source(path) for path in inputs]
-    model = _champion(stage, params)
+    with faults_reported():
+        store = Store(make=False)
+        runtime.start_tensorflow(params.seed, params.runtime)
+        champion = Champion.load(store, stage)
+    print(f"{champion.name} version {champion.version}")
     count = 0
     with artifacts.atomic(output) as partial, files.FORMS[output.suffix](partial) as file:
         for source in sources:
-            for columns in answers(model, source, params.section("prepare")):
+            for columns in answers(champion.answer, source, params.section("prepare")):
                 file.write(columns)
                 count += len(columns["input"])
                 _show(f"\r{count:,} images")
@@ -73,21 +78,3 @@ def main(*, inputs: list[Path], output: Path, stage: str) -> None:
 def _show(text: str) -> None:
     if sys.stderr.isatty():
         print(text, end="", file=sys.stderr, flush=True)
-
-
-def _champion(stage: str, params: PipelineParams) -> Any:
-    """The model that `make serve` answers with, loaded."""
-    import mlflow.pyfunc
-
-    from pipeline.tracking import model_package, registry
-    from pipeline.tracking.store import Store, faults_reported
-
-    with faults_reported():
-        store = Store(make=False)
-        name, version = registry.serving(store, stage)
-        runtime.start_tensorflow(params.seed, params.runtime)
-        mlflow.set_tracking_uri(store.uri)
-        mlflow.set_registry_uri(store.uri)
-        model = mlflow.pyfunc.load_model(model_package.local(store, name, version))
-    print(f"{name} version {version}")
-    return model

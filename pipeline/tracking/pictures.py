@@ -1,13 +1,12 @@
-"""The figures of a training, on its run: MLflow shows those of several runs side by side.
+"""The figures of a training, on its run: MLflow's comparison shows files of one name side by side.
 
 A stage that comes after the trainings draws them, in a folder a model of its `ARTIFACTS`.
 """
 
-import io
+import tempfile
 from pathlib import Path
 
 from mlflow.entities import Run
-from PIL import Image
 
 from pipeline import stage_files
 from pipeline.outs import artifacts, dvc_lock, paths
@@ -15,7 +14,8 @@ from pipeline.outs.artifacts import Row
 from pipeline.tracking.store import Store
 from pipeline.training.declaration import trainings
 
-CURVE = "training_curve"  # as the stage's own is called
+FOLDER = "figures"  # of the run's artifacts
+CURVE = "training_curve.png"  # as the stage's own is called
 DIGEST = "dvc.figures"  # the tag with the md5 of the folder that a run has the pictures of
 
 
@@ -36,13 +36,11 @@ def attach(store: Store) -> None:
 
 
 def log(store: Store, run: Run, folder: Path) -> None:
-    """Log each PNG of `folder` on `run`, unless the run has these very files already."""
+    """Log the files of `folder` on `run`, unless the run has these very files already."""
     (md5,) = dvc_lock.hashes([str(folder)]).values()
     if run.data.tags.get(DIGEST) == md5:
         return
-    for path in sorted(folder.glob("*.png")):
-        with Image.open(path) as image:
-            store.client.log_image(run.info.run_id, image, key=path.stem, step=0)
+    store.client.log_artifacts(run.info.run_id, str(folder), FOLDER)
     store.client.set_tag(run.info.run_id, DIGEST, md5)
 
 
@@ -59,7 +57,7 @@ def log_curve(store: Store, run: Run, stage: str, history: list[Row]) -> None:
     from pipeline.figures.curves import panels, training_curves
 
     training = trainings()[stage]
-    with style.applied(usetex=False):
-        drawn = artifacts.png(training_curves(panels(training.title, training.output, history)))
-    with Image.open(io.BytesIO(drawn)) as image:
-        store.client.log_image(run.info.run_id, image, key=CURVE, step=0)
+    with style.applied(usetex=False), tempfile.TemporaryDirectory() as folder:
+        figure = training_curves(panels(training.title, training.output, history))
+        artifacts.write_figure(Path(folder) / CURVE, figure)
+        store.client.log_artifact(run.info.run_id, str(Path(folder) / CURVE), FOLDER)

@@ -99,7 +99,7 @@ def test_a_training_has_one_complete_run(repository: Repository, stage: str, epo
     assert (training.dataset.name, test.dataset.name) == ("mnist.pkl", "mnist_test.pkl")
     names = {file.path for file in repository.client.list_artifacts(run.info.run_id)}
     model = stage.removeprefix("train_")
-    assert names == {f"{model}.txt", f"{stage}.csv", f"{stage}.json", "dvc.lock.yaml", "images"}
+    assert names == {f"{model}.txt", f"{stage}.csv", f"{stage}.json", "dvc.lock.yaml", "figures"}
 
 
 @pytest.mark.parametrize("stage", STAGES[1:])
@@ -124,28 +124,22 @@ def test_a_trainings_run_has_its_own_figures_as_the_stage_has_drawn_them(
     repository: Repository, stage: str, expected: set[str], tmp_path: Path
 ) -> None:
     (run,) = [run for run in repository.runs() if run.data.tags["dvc.stage"] == stage]
-    logged = [
-        file.path
-        for file in repository.client.list_artifacts(run.info.run_id, "images")
-        if file.path.endswith(".png")
-    ]
-    keys = [Path(path).name.partition("+")[0] for path in logged]
-    assert len(keys) == len(expected)
-    assert set(keys) == expected
-    for key, path in zip(keys, logged, strict=True):
-        local = repository.client.download_artifacts(run.info.run_id, path, str(tmp_path))
-        drawn = repository.path / "data/figures" / stage.removeprefix("train_") / f"{key}.png"
-        with Image.open(local) as one, Image.open(drawn) as other:
-            np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
+    logged = repository.client.download_artifacts(run.info.run_id, "figures", str(tmp_path))
+    drawn = repository.path / "data/figures" / stage.removeprefix("train_")
+    assert {path.stem for path in Path(logged).iterdir()} == expected
+    for path in Path(logged).iterdir():
+        assert path.read_bytes() == (drawn / path.name).read_bytes()
 
 
-def test_tracking_again_adds_no_picture(repository: Repository, tmp_path: Path) -> None:
+def test_a_run_that_lost_its_figures_gets_them_from_track(
+    repository: Repository, tmp_path: Path
+) -> None:
     clone = copied(repository, tmp_path / "clone")
+    (run,) = [run for run in clone.runs() if run.data.tags["dvc.stage"] == "train_dense_ae"]
+    clone.client.delete_tag(run.info.run_id, "dvc.figures")
     clone.python("-m", "pipeline", "track")
-    for run in clone.runs():
-        before = repository.client.list_artifacts(run.info.run_id, "images")
-        after = clone.client.list_artifacts(run.info.run_id, "images")
-        assert [file.path for file in after] == [file.path for file in before]
+    digest = clone.client.get_run(run.info.run_id).data.tags["dvc.figures"]
+    assert [digest] == list(dvc_lock.hashes(["data/figures/dense_ae"], clone.path).values())
 
 
 def test_a_run_is_named_after_its_model_or_stage_and_has_a_user_and_a_source(
