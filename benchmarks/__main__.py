@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks import epochs as epochs_part
 from benchmarks import machine, peak, processes, report, scale, serving, sizes, streaming, whole
 from pipeline import errors
-from pipeline.errors import TrainingError
+from pipeline.errors import MachineError, TrainingError
 from pipeline.outs import artifacts
 
 PARTS = ("peak", "epochs", "pipeline", "streaming", "scale", "serving")
@@ -26,10 +26,16 @@ def main() -> None:
     """Measure, write, print.
 
     Raises:
+        MachineError: this is not Linux.
         TrainingError: a peer did not reach the loss of this pipeline: the figures are written,
             and worth nothing.
     """
     options = _options()
+    if sys.platform != "linux":
+        raise MachineError(
+            f"benchmarks: found {sys.platform}, expected linux, which keeps a process to some of "
+            "the cores and says how busy they are"
+        )
     quick, output = options.quick, options.output or OUTPUT
     if not options.output:
         report.check(PAGE)

@@ -10,10 +10,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks import machine, processes, tiles
+from benchmarks import processes, tiles
 from benchmarks.peers.session import KNOWN
 from benchmarks.sizes import Sizes
 from benchmarks.spread import ratios, spread
+from pipeline.outs import machine
 from pipeline.training.declaration import models
 
 OURS = "this_pipeline"

@@ -6,7 +6,7 @@ import subprocess
 from importlib.metadata import version
 from typing import Any
 
-from pipeline.outs import environment, runtime
+from pipeline.outs import environment, machine
 from pipeline.params import PARAMS, load_params
 
 
@@ -15,19 +15,14 @@ def described() -> dict[str, Any]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     used = environment.used(load_params(PARAMS).runtime)
     return {
-        "cpu": runtime.cpu_name(),
-        "cpu_features": runtime.cpu_features(),
-        "cores": cores(),
+        "cpu": machine.cpu_name(),
+        "cpu_features": machine.cpu_features(),
+        "cores": machine.cores(),
         "memory_gib": round(memory / 2**30),
         "system": f"{platform.system()} {platform.release().split('-')[0]}",
         "python": used["python"],
         "packages": used["packages"] | {name: version(name) for name in ("dvc", "mlflow")},
     }
-
-
-def cores() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def revision() -> str:

@@ -4,9 +4,10 @@ import sys
 from collections import defaultdict
 from typing import Any
 
-from benchmarks import machine, processes
+from benchmarks import processes
 from benchmarks.sizes import Sizes
 from benchmarks.spread import spread
+from pipeline.outs import machine
 
 LIBRARIES = ("numpy", "tensorflow")
 

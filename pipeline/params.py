@@ -38,6 +38,7 @@ class Runtime(Section):
     threads: Count
     memory_budget: Count
     cpu_isa: Literal["avx2", "native"]
+    device: Literal["cpu", "gpu"]
 
 
 class SGD(Section):

@@ -38,7 +38,7 @@ OUT_OF_RANGE: dict[str, list[Any]] = {
     "threads": NOT_COUNTS,
     "memory_budget": NOT_COUNTS,
     "cpu_isa": ["avx512"],
-    "validation": ["both"],
+    "device": ["tpu"],
     "test_fraction": [*NOT_SHARES, 1.0],
     "hidden_units": NOT_COUNTS,
     "target_accuracy": NOT_SHARES,

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import psutil
 
 from pipeline.errors import UserError
-from pipeline.outs import dvc_lock, environment, paths, runtime, variables
+from pipeline.outs import dvc_lock, environment, instruction_sets, machine, paths, variables
 from pipeline.params import PARAMS, load_params
 from pipeline.reproduction import dvc_locks, repository
 
@@ -67,15 +67,18 @@ def _made(check: Callable[[], Iterator[Finding]], remedy: str) -> Iterator[Findi
 
 
 def _machine() -> Iterator[Finding]:
-    cores, memory = len(os.sched_getaffinity(0)), psutil.virtual_memory().total / GIB
-    found = f"{platform.system()} {platform.machine()}, {runtime.cpu_name()}"
+    cores, memory = machine.cores(), psutil.virtual_memory().total / GIB
+    found = f"{machine.kind()}, {machine.cpu_name()}"
     yield Finding("machine", f"{found}, {cores} cores, {memory:.0f} GiB of memory")
 
 
 def _instruction_set() -> Iterator[Finding]:
+    instruction_sets.check()
     settings = load_params(PARAMS).runtime
-    runtime.check(settings)
-    yield Finding("instruction set", f"{settings.cpu_isa}, and the CPU has it")
+    allowed = ", ".join(instruction_sets.allowed(settings)) or "no cap"
+    if kind := environment.foreign(environment.recorded(), settings):
+        allowed += f"; the recorded results are of {kind}: `make verify` judges by tolerance"
+    yield Finding("instruction set", f"{settings.cpu_isa}: {allowed}")
 
 
 def _python() -> Iterator[Finding]:
@@ -134,7 +137,8 @@ def _results() -> Iterator[Finding]:
             "data", f"{missing[0]}: not found", "`git checkout`, or `dvc pull`, brings it"
         )
     used, record = environment.used(load_params(PARAMS).runtime), environment.recorded()
-    differing = [key for key in used if record and record.get(key) != used[key]]
+    # Another kind of machine is expected to differ, and is named with the instruction set.
+    differing = [key for key in record if key not in environment.KIND and record[key] != used[key]]
     if differing:
         yield Finding(
             "results",

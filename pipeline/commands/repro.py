@@ -4,8 +4,8 @@ import argparse
 import shutil
 import sys
 
-from pipeline.outs import dvc_lock, paths
-from pipeline.params import PARAMS, load_params
+from pipeline.outs import dvc_lock, environment, instruction_sets, paths
+from pipeline.params import PARAMS, Runtime, load_params
 from pipeline.reproduction import dvc_locks, repository, results_table, scheduler
 from pipeline.tracking.live import UNTRACKED
 
@@ -33,17 +33,19 @@ def main(*, from_scratch: bool) -> None:
 
     Raises:
         LockError: dvc.lock has the marks of a merge conflict.
+        MachineError: TensorFlow can't be imported on this CPU.
         ParamsError: before DVC has touched an out.
         RepositoryError: DVC would refuse to work here.
         StageFailed: a stage ended with an error, which it has reported.
     """
-    load_params(PARAMS)
+    settings = load_params(PARAMS).runtime
+    instruction_sets.check()
     repository.check()
     with dvc_locks.alone():
-        _repro(from_scratch=from_scratch)
+        _repro(settings, from_scratch=from_scratch)
 
 
-def _repro(*, from_scratch: bool) -> None:
+def _repro(settings: Runtime, *, from_scratch: bool) -> None:
     if from_scratch:
         shutil.rmtree(paths.CHECKPOINTS, ignore_errors=True)
     if dvc_lock.mend():
@@ -53,6 +55,9 @@ def _repro(*, from_scratch: bool) -> None:
     dvc_locks.wait_for_living()
     untracked: list[str] = []
     if needs := scheduler.plan():
+        if kind := environment.foreign(environment.recorded(), settings):
+            here = environment.described(environment.used(settings))
+            print(f"note: dvc.lock is of {kind}; the bytes made here are those of {here}")
         untracked = scheduler.run(needs)
     else:
         print("Everything is up to date.")

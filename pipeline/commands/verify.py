@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import LockError
-from pipeline.outs import dvc_lock, environment, runtime
+from pipeline.outs import dvc_lock, environment, machine
 from pipeline.outs.dvc_lock import StageState
 from pipeline.outs.tables import table
 from pipeline.params import PARAMS, Runtime, load_params
 from pipeline.verification.difference import largest_difference
 from pipeline.verification.rebuild import clone, rebuild
 
+TOLERANCE = 1e-3  # of numbers about 1: ten of 10,000 images, the third decimal of a loss
 JUDGED = (".csv", ".json")  # the kinds of out that a tolerance judges: history and metrics
 NO_CAUSE = (
     "code, data, params, packages, CPU features and threads are those recorded; "
@@ -52,8 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tolerance",
         type=float,
         nargs="?",
-        const=1e-3,
-        help="for other hardware: pass if history and metrics agree within it (%(const)s)",
+        const=TOLERANCE,
+        help="pass if history and metrics agree within it (%(const)s), as on machines of another "
+        "kind than that of dvc.lock by itself",
     )
 
 
@@ -63,7 +65,8 @@ def main(*, stage: str | None, twice: bool, tolerance: float | None) -> None:
     Args:
         stage: judge this stage alone; what it depends on is rebuilt, too.
         twice: compare two rebuilds with each other, not one with dvc.lock.
-        tolerance: pass when history and metrics agree within it, although bytes differ.
+        tolerance: pass when history and metrics agree within it, although bytes differ; on a
+            machine of another kind than made dvc.lock, `TOLERANCE` by itself.
 
     Raises:
         LockError: there is no such stage, or no dvc.lock in HEAD.
@@ -93,8 +96,8 @@ def main(*, stage: str | None, twice: bool, tolerance: float | None) -> None:
         print(f"\n{table([HEADINGS, *map(_row, outs)], left=2)}\n")
         against = "two rebuilds" if twice else "this rebuild and dvc.lock"
         settings = load_params(rebuilt / PARAMS).runtime
-        features = ", ".join(runtime.cpu_features()) or "no known features"
-        print(f"on {runtime.cpu_name()} ({features})")
+        features = ", ".join(machine.cpu_features()) or "no known features"
+        print(f"on {machine.cpu_name()} ({features})")
         if not drifted:
             print(f"identical: {len(outs)} outs, {against}")
         else:
@@ -103,10 +106,14 @@ def main(*, stage: str | None, twice: bool, tolerance: float | None) -> None:
             causes = list(_causes(states[drifted[0].stage], rebuilt, record, settings))
             for cause in causes or [NO_CAUSE]:
                 print(f"  {cause}")
+        kind = None if twice else environment.foreign(record, settings)
     if settings.cpu_isa == "native":
-        print("runtime.cpu_isa is native: a CPU with other instruction sets may give other bytes")
+        print("machine.cpu_isa is native: a CPU with other instruction sets may give other bytes")
     if not drifted:
         return
+    if kind:
+        print(f"dvc.lock is of {kind}: on a machine of another kind, by tolerance")
+        tolerance = TOLERANCE if tolerance is None else tolerance
     if tolerance is not None and _agree(outs, tolerance):
         print(f"passed: history and metrics agree within {tolerance:g}, although bytes differ")
         return

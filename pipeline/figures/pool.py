@@ -1,7 +1,6 @@
 """Figures drawn beside the work that their arrays come from, on whatever cores there are."""
 
 import multiprocessing
-import os
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from types import TracebackType
@@ -9,7 +8,7 @@ from typing import Any, Self
 
 from matplotlib.figure import Figure
 
-from pipeline.outs import artifacts
+from pipeline.outs import artifacts, machine
 
 
 class FigurePool:
@@ -20,7 +19,7 @@ class FigurePool:
     """
 
     def __init__(self) -> None:
-        cores = len(os.sched_getaffinity(0))
+        cores = machine.cores()
         self.pool = ProcessPoolExecutor(cores, multiprocessing.get_context("fork"))
         self.figures: dict[str, Future[bytes]] = {}
 

@@ -3,6 +3,8 @@
 The record names what was used (versions, the instruction sets that the pins allow, threads), not
 what the machine has, so machines that give the same bytes give the same record, but for a Python or
 package version that turns out not to matter. Hence it lies beside dvc.lock, not in it.
+
+Machines of another kind (`KIND`) give other bytes; `make verify` then judges by tolerance.
 """
 
 import json
@@ -12,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import params
-from pipeline.outs import artifacts, paths, runtime, variables
+from pipeline.outs import artifacts, instruction_sets, machine, paths, variables
 
 # What computes, draws or writes an out; the rest of requirements.lock only carries them.
 PACKAGES = ("h5py", "keras", "matplotlib", "ml-dtypes", "numpy", "pillow", "tensorflow")
+
+KIND = ("machine", "device", "cpu_features")  # what a result's bytes are promised for
 
 
 def used(settings: params.Runtime) -> dict[str, Any]:
@@ -23,7 +27,9 @@ def used(settings: params.Runtime) -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
-        "cpu_features": runtime.allowed_features(settings),
+        "machine": machine.kind(),
+        "device": settings.device,
+        "cpu_features": instruction_sets.allowed(settings),
         "threads": {
             "tensorflow": settings.threads,
             "openblas": int(variables.pins(settings)["OPENBLAS_NUM_THREADS"]),
@@ -35,6 +41,23 @@ def recorded(root: Path = Path()) -> dict[str, Any]:
     """The record that `root` holds; empty if there is none yet."""
     path = root / paths.ENVIRONMENT
     return artifacts.read_metrics(path) if path.exists() else {}
+
+
+def foreign(record: dict[str, Any], settings: params.Runtime) -> str | None:
+    """What kind of machine made the results of `record`, if this one gives other bytes.
+
+    None where the kinds are the same, or nothing is recorded.
+    """
+    now = used(settings)
+    if all(record.get(key, now[key]) == now[key] for key in KIND):
+        return None
+    return described(record)
+
+
+def described(record: dict[str, Any]) -> str:
+    """The kind of machine in a record: "Linux x86_64 (cpu: avx2, fma)"."""
+    features = ", ".join(record.get("cpu_features", ()))
+    return f"{record.get('machine', 'another machine')} ({record.get('device', 'cpu')}: {features})"
 
 
 def record(settings: params.Runtime) -> None:

@@ -7,6 +7,7 @@ locale are the caller's affair. A variable is named here if it changes a result,
 import os
 
 from pipeline import params
+from pipeline.outs import instruction_sets
 
 DROPPED = {
     # Other instructions, other bytes. Some of these are set again below.
@@ -29,7 +30,7 @@ DROPPED = {
 
 def pins(runtime: params.Runtime) -> dict[str, str]:
     """Those that are set, whatever the caller has: libraries read them when they are imported."""
-    always = {
+    chosen = {
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "KERAS_BACKEND": "tensorflow",
@@ -37,18 +38,14 @@ def pins(runtime: params.Runtime) -> dict[str, str]:
         "TF_ENABLE_ONEDNN_OPTS": "1",
         # What goes wrong is raised in Python; the C++ log's errors are notes on missing kernels.
         "TF_CPP_MIN_LOG_LEVEL": "3",
-        # A GPU would give other bytes.
-        "CUDA_VISIBLE_DEVICES": "-1",
         # Figures are files. Jupyter exports a backend of its own, which isn't installed here.
         "MPLBACKEND": "agg",
     }
-    if runtime.cpu_isa == "native":
-        return always
-    return always | {
-        "ONEDNN_MAX_CPU_ISA": "AVX2",
-        "OPENBLAS_CORETYPE": "Haswell",
-        "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
-    }
+    if runtime.device == "cpu":
+        chosen["CUDA_VISIBLE_DEVICES"] = "-1"
+    if runtime.cpu_isa == "avx2":
+        chosen |= instruction_sets.cap().variables
+    return chosen
 
 
 def apply(runtime: params.Runtime) -> None:

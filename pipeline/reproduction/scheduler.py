@@ -1,7 +1,6 @@
 """Stages side by side: `dvc repro` runs one at a time."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from pipeline.errors import StageFailed
+from pipeline.outs import machine
 from pipeline.tracking.live import UNTRACKED
 
 # DVC's advice, in place of which `make repro` says what to do.
@@ -77,7 +77,7 @@ def run(needs: Needs) -> list[str]:
     """
     waiting, running = dict(needs), dict[Future[_Child], str]()
     ended: list[_Child] = []
-    width, cores = max(map(len, needs)), len(os.sched_getaffinity(0))
+    width, cores = max(map(len, needs)), machine.cores()
     with ThreadPoolExecutor(cores) as pool:
         while True:
             failed = any(child.process.returncode for child in ended)

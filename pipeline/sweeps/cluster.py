@@ -19,7 +19,7 @@ import stages
 from pipeline.data import datasets
 from pipeline.data.datasets import Dataset
 from pipeline.errors import SweepError
-from pipeline.outs import paths, variables
+from pipeline.outs import machine, paths, variables
 from pipeline.params import Runtime
 from pipeline.sweeps import worker
 from pipeline.sweeps.sampling import Search
@@ -64,7 +64,7 @@ def cluster(settings: Runtime, dataset: Dataset) -> Iterator[None]:
             size = sum(array.nbytes for _, array in dataset.arrays())
             ray.init(
                 "local",
-                num_cpus=len(os.sched_getaffinity(0)),
+                num_cpus=machine.cores(),
                 include_dashboard=False,
                 object_store_memory=size + SPARE,
                 **common,

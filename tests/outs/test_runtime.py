@@ -8,16 +8,25 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import MachineError
-from pipeline.outs import runtime
+from pipeline.outs import runtime, variables
 from pipeline.params import PipelineParams, Runtime
 
 PINNED = """
 import json, os, sys
 from pipeline.outs import runtime
 from pipeline.params import Runtime
-runtime.pin(Runtime(threads=1, memory_budget=1, cpu_isa=sys.argv[1]))
+runtime.pin(Runtime(threads=1, memory_budget=1, cpu_isa=sys.argv[1], device="cpu"))
 print(json.dumps(dict(os.environ)))
+"""
+
+GPU = """
+from pipeline import errors
+from pipeline.outs import runtime
+from pipeline.params import Runtime
+settings = Runtime(threads=1, memory_budget=1, cpu_isa="avx2", device="gpu")
+with errors.reported():
+    runtime.pin(settings)
+    runtime.start_tensorflow(42, settings)
 """
 
 IMPORTED = """
@@ -120,7 +129,9 @@ def test_the_seed_decides_the_first_weights() -> None:
     import keras
 
     def first_weights(seed: int) -> bytes:
-        runtime.start_tensorflow(seed, Runtime(threads=1, memory_budget=1, cpu_isa="avx2"))
+        runtime.start_tensorflow(
+            seed, Runtime(threads=1, memory_budget=1, cpu_isa="avx2", device="cpu")
+        )
         weights: bytes = keras.initializers.GlorotUniform()((3, 3)).numpy().tobytes()
         return weights
 
@@ -128,27 +139,14 @@ def test_the_seed_decides_the_first_weights() -> None:
     assert first_weights(1) != first_weights(2)
 
 
-def test_the_cpu_is_called_what_linux_calls_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cpuinfo = tmp_path / "cpuinfo"
-    cpuinfo.write_text("model name\t: AMD EPYC 9B14\nflags\t\t: fpu avx2 fma\n")
-    monkeypatch.setattr(runtime, "CPUINFO", cpuinfo)
-    assert runtime.cpu_name() == "AMD EPYC 9B14"
-    assert runtime.cpu_features() == ["avx2", "fma"]
-    monkeypatch.setattr(runtime, "CPUINFO", tmp_path / "none")
-    assert runtime.cpu_name()
-    assert runtime.cpu_features() == []
+def test_a_gpu_that_is_not_there_is_one_line() -> None:
+    result = run(GPU, CUDA_VISIBLE_DEVICES="-1")
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: runtime.device is gpu, but TensorFlow finds none; expected one")
 
 
-def test_a_cpu_without_avx2_is_told_what_to_do(
-    params: PipelineParams, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cpuinfo = tmp_path / "cpuinfo"
-    cpuinfo.write_text("processor\t: 0\nflags\t\t: fpu sse4_2 avx fma\n")
-    monkeypatch.setattr(runtime, "CPUINFO", cpuinfo)
-    for loaded in ("numpy", "tensorflow"):
-        monkeypatch.delitem(sys.modules, loaded, raising=False)
-    with pytest.raises(MachineError, match=r"no avx2; set it to native"):
-        runtime.pin(params.runtime)
-    assert runtime.allowed_features(params.runtime) == ["avx2", "fma"]
+def test_a_gpu_is_hidden_unless_it_is_asked_for(params: PipelineParams) -> None:
+    gpu = params.runtime.model_copy(update={"device": "gpu"})
+    assert variables.pins(params.runtime)["CUDA_VISIBLE_DEVICES"] == "-1"
+    assert "CUDA_VISIBLE_DEVICES" not in variables.pins(gpu)

@@ -4,6 +4,7 @@ import csv
 import getpass
 import gzip
 import json
+import re
 import shutil
 import struct
 from collections.abc import Iterable
@@ -16,7 +17,7 @@ from PIL import Image
 
 from pipeline.data import datasets
 from pipeline.data.files import readers
-from pipeline.outs import dvc_lock
+from pipeline.outs import dvc_lock, machine
 from tests.whole.conftest import ROOT, STAGES, Repository, copied, make_repository
 
 pytestmark = pytest.mark.slow
@@ -333,3 +334,16 @@ def half_size_digits(classes: Iterable[int]) -> tuple[datasets.Images, datasets.
     chosen = np.concatenate([np.flatnonzero(labels == name)[:100] for name in classes])
     halves = images[chosen].reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4))
     return halves.astype(np.uint8), labels[chosen]
+
+
+def test_on_another_kind_of_machine_repro_says_once_whose_bytes_it_makes(copy: Repository) -> None:
+    record = copy.path / "environment.json"
+    record.write_text(record.read_text().replace(machine.kind(), "Linux riscv64"))
+    copy.edit_params(lambda text: text.replace("map_images: 100", "map_images: 90"))
+    said = re.compile(
+        r"^note: dvc.lock is of Linux riscv64 \(.*; the bytes made here", re.MULTILINE
+    )
+    assert len(said.findall(copy.python("-m", "pipeline", "repro"))) == 1
+    assert machine.kind() in record.read_text()
+    copy.edit_params(lambda text: text.replace("map_images: 90", "map_images: 80"))
+    assert "note:" not in copy.python("-m", "pipeline", "repro")

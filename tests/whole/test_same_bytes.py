@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.data.files import readers
-from pipeline.outs import dvc_lock
+from pipeline.outs import dvc_lock, environment
 from pipeline.sweeps import params_text
+from pipeline.verification.difference import largest_difference
 from tests.whole.conftest import (
     KINDS,
     SMALL_PARAMS,
@@ -40,6 +41,39 @@ OTHER_OPTIMIZERS = {
     "probe.optimizer.sgd.momentum": 0.9,
 }
 emulation = pytest.mark.skipif(not shutil.which("qemu-x86_64"), reason="needs Debian's qemu-user")
+# Run in place of `python -m stages`: what only Linux has is gone, and an old CPU is reported.
+WITHOUT_LINUX = """
+import ctypes, os, socket, sys
+from pathlib import Path
+
+for name in ("sched_getaffinity", "sched_setaffinity", "pidfd_open", "memfd_create", "eventfd"):
+    delattr(os, name)
+del socket.SOCK_SEQPACKET
+
+from pipeline.outs import machine
+
+machine.CPUINFO = Path("none")
+library = ctypes.CDLL
+ctypes.CDLL = lambda name, *rest, **more: object() if name is None else library(name, *rest, **more)
+
+from stages.__main__ import main
+
+main(sys.argv[1:])
+"""
+WITHOUT_AVX2 = """
+import sys
+from pathlib import Path
+
+from pipeline.outs import machine
+
+machine.CPUINFO = Path("cpuinfo")
+machine.CPUINFO.write_text("flags : fpu sse4_2 avx")
+
+from stages.__main__ import main
+
+main(sys.argv[1:])
+"""
+AVX_ALONE = ("IvyBridge", "Opteron_G4")  # QEMU's names, of two makers
 KERAS_HOME = {"floatx": "float64", "epsilon": 0.1, "image_data_format": "channels_first"}
 VARIABLES = {
     "hash seed": {"PYTHONHASHSEED": "7"},
@@ -60,11 +94,12 @@ def rebuild(
     folder: Path,
     *prefix: str,
     stages: Sequence[str] = (),
+    program: Sequence[str] = ("-m", "stages"),
     **variables: str,
 ) -> Path:
     """Clone `repository` to `folder` and run its stages there, `prefix` before each.
 
-    `stages` are the trainings to run; by default it is the whole pipeline.
+    `stages` are the trainings to run; by default it is the whole pipeline. `program` runs a stage.
     """
     folder.parent.mkdir(exist_ok=True)
     repository.run("git", "clone", "--quiet", ".", os.fspath(folder))
@@ -76,7 +111,7 @@ def rebuild(
     environment = repository.environment() | {"PIPELINE_TRACKING": "off"} | variables
 
     def run(stage: str) -> None:
-        command = [*prefix, sys.executable, "-m", "stages", stage]
+        command = [*prefix, sys.executable, *program, stage]
         subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
 
     run("prepare")
@@ -115,6 +150,14 @@ def test_another_user_changes_nothing(repository: Repository, tmp_path: Path) ->
     reading = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
     nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *reading)
     assert_same(repository, rebuild(repository, tmp_path / "clone", *nobody, HOME="/nonexistent"))
+
+
+@pytest.mark.exhaustive
+def test_without_what_only_linux_has_the_bytes_are_the_same(
+    repository: Repository, tmp_path: Path
+) -> None:
+    program = ("-c", WITHOUT_LINUX)
+    assert_same(repository, rebuild(repository, tmp_path / "clone", program=program))
 
 
 @pytest.fixture(scope="module")
@@ -156,3 +199,32 @@ def test_another_cpu_changes_nothing_with_any_optimizer(tiny: Repository, tmp_pa
     remade(native, *stages)
     emulated = rebuild(native, tmp_path / "emulated", "qemu-x86_64", "-cpu", "EPYC", stages=stages)
     assert_same(native, emulated, stages)
+
+
+@pytest.fixture(scope="module")
+def without_avx2(tiny: Repository, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The classifier trained natively, as for a CPU that has no AVX2."""
+    folder = tmp_path_factory.mktemp("avx") / "native"
+    return rebuild(tiny, folder, stages=["train_classifier"], program=("-c", WITHOUT_AVX2))
+
+
+@pytest.mark.exhaustive
+@emulation
+@pytest.mark.parametrize("cpu", AVX_ALONE)
+def test_cpus_without_avx2_give_the_same_bytes_as_each_other_and_others_than_the_rest(
+    tiny: Repository, without_avx2: Path, tmp_path: Path, cpu: str
+) -> None:
+    emulated = rebuild(
+        *(tiny, tmp_path / "emulated", "qemu-x86_64", "-cpu", cpu),
+        stages=["train_classifier"],
+        program=("-c", WITHOUT_AVX2),
+    )
+    locked = dvc_lock.locked("train_classifier", tiny.path).outs
+    assert dvc_lock.hashes(locked, emulated) == dvc_lock.hashes(locked, without_avx2)
+    model = "data/models/classifier.keras"
+    assert dvc_lock.hashes([model], emulated)[model] != locked[model]
+    metrics = Path("data/metrics/train_classifier.json")
+    gap = largest_difference(emulated / metrics, tiny.path / metrics)
+    assert gap < 1e-3
+    record = environment.recorded(emulated)
+    assert record["cpu_features"] == ["avx"]

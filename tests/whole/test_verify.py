@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pipeline.outs import runtime
+from pipeline.outs import machine
 from tests.whole.conftest import STAGES, TRAININGS, Repository
 
 pytestmark = pytest.mark.slow
@@ -82,8 +82,24 @@ def test_one_weights_last_bit_is_found_and_a_tolerance_lets_it_pass(copy: Reposi
     assert 0 < float(row.split()[3]) < 1e-7
     assert "first stage to drift: train_classifier" in printed
     assert "environment: threads.openblas was 2, is 1" in printed
-    assert f"on {runtime.cpu_name()} (" in printed
+    assert f"on {machine.cpu_name()} (" in printed
     assert "passed: history and metrics agree within 1e-06, although bytes differ" in printed
+
+
+@pytest.mark.exhaustive
+def test_on_another_kind_of_machine_than_made_the_results_a_tolerance_judges_by_itself(
+    copy: Repository,
+) -> None:
+    flip_last_bit(copy)
+    edit(copy, "environment.json", f'"{machine.kind()}"', '"Linux riscv64"')
+    commit(copy)
+    printed = verify(copy, "--stage", "train_classifier")
+    assert f"environment: machine was Linux riscv64, is {machine.kind()}" in printed
+    assert "dvc.lock is of Linux riscv64 (cpu: " in printed
+    assert "passed: history and metrics agree within 0.001, although bytes differ" in printed
+    edit(copy, "data/metrics/train_classifier.json", '"train_loss": ', '"train_loss": 1')
+    commit(copy)
+    verify(copy, "--stage", "train_classifier", code=1)
 
 
 @pytest.mark.exhaustive

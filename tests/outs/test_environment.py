@@ -1,0 +1,30 @@
+"""The record of the environment tells whether another kind of machine made the results."""
+
+import pytest
+
+from pipeline.outs import environment
+from pipeline.params import PipelineParams
+
+
+@pytest.mark.parametrize(
+    ("change", "described"),
+    [
+        ({"machine": "Linux aarch64", "cpu_features": ["asimd"]}, "Linux aarch64 (cpu: asimd)"),
+        ({"device": "gpu", "machine": "Linux x86_64"}, "Linux x86_64 (gpu: avx2, fma)"),
+        ({"machine": "Darwin arm64", "cpu_features": []}, "Darwin arm64 (cpu: )"),
+    ],
+)
+def test_results_of_another_kind_of_machine_are_known_as_such(
+    params: PipelineParams, change: dict[str, object], described: str
+) -> None:
+    record = environment.used(params.runtime) | {"cpu_features": ["avx2", "fma"]} | change
+    assert environment.foreign(record, params.runtime) == described
+
+
+def test_another_version_is_no_other_kind_of_machine(params: PipelineParams) -> None:
+    record = environment.used(params.runtime) | {"python": "3.99.0"}
+    assert environment.foreign(record, params.runtime) is None
+
+
+def test_without_a_record_nothing_is_another_kind(params: PipelineParams) -> None:
+    assert environment.foreign({}, params.runtime) is None
