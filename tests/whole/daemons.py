@@ -1,7 +1,8 @@
-"""OpenSSH and PostgreSQL as Debian has them, on loopback ports, in folders of their own.
+"""OpenSSH and PostgreSQL as Debian has them, and an S3 server, on loopback ports.
 
-They run as somebody who is not root: PostgreSQL insists, and OpenSSH then needs nothing outside its
-folder.
+The first two run in folders of their own as somebody who is not root: PostgreSQL insists, and
+OpenSSH then needs nothing outside its folder. The S3 server is moto's, a mock: it answers what
+clients send over HTTP, keeps it in memory, and asks nobody for a valid signature.
 """
 
 import os
@@ -11,15 +12,18 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import boto3
 import psycopg
 import pytest
 
 from tests.whole.conftest import free_port, until
+from tests.whole.serving import answers
 
 IS_ROOT = os.geteuid() == 0
 ACCOUNT = pwd.getpwnam("nobody") if IS_ROOT else pwd.getpwuid(os.geteuid())
@@ -171,6 +175,41 @@ def openssh() -> Iterator[dict[str, str]]:
                 "user": ACCOUNT.pw_name,
                 "keyfile": f"{place}/key",
             }
+        finally:
+            process.terminate()
+            process.wait()
+
+
+@contextmanager
+def s3() -> Iterator[dict[str, str]]:
+    """The options of a DVC remote in a new bucket of an S3 server."""
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+        def is_up() -> bool:
+            if process.poll() is not None:
+                log.seek(0)
+                raise AssertionError(log.read().decode())
+            return answers(f"{url}/moto-api/")
+
+        try:
+            until(is_up, "the S3 server answers")
+            keys = {"access_key_id": "tester", "secret_access_key": secrets.token_hex(8)}
+            client = boto3.client(
+                "s3",
+                endpoint_url=url,
+                region_name="us-east-1",
+                aws_access_key_id=keys["access_key_id"],
+                aws_secret_access_key=keys["secret_access_key"],
+            )
+            client.create_bucket(Bucket="store")
+            yield {"url": "s3://store/dvc", "endpointurl": url, **keys}
         finally:
             process.terminate()
             process.wait()
