@@ -1,21 +1,43 @@
 #!/usr/bin/env bash
-# Run the last commit on emulated 64-bit ARM: `make repro` and `make verify` with few images, then the
-# trainings once more on other CPUs, and compare the bytes. Half an hour to an hour on one core.
+# The last commit with few images, natively and then on emulated 64-bit ARM: `make repro` and
+# `make verify` there, and the same stages on other ARM CPUs, whose bytes are compared.
 #
-#     tests/whole/aarch64.sh FOLDER    # as root; FOLDER gets a Debian of 6 GB and is used again
+#     tests/whole/aarch64.sh FOLDER
 #
-# Needs Debian's debootstrap and qemu-user-static. docs/machines.md has what it printed.
+# As root, on x86-64 Debian with debootstrap and qemu-user-static; FOLDER gets 5 GB and is used again.
+# An hour on one core; docs/machines.md has what it printed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 root=$(realpath -m "${1:?name a folder for the Debian root}")
-mkdir -p "$root"
-# QEMU's names: ARMv8.0; with dot products and half precision; with vectors of 512 bits besides.
-cpus=(cortex-a53 neoverse-n1 a64fx)
+# QEMU's names: plain ARMv8.0; with half precision and dot products, as Graviton 2; with SVE.
+first=cortex-a53 others=(neoverse-n1 a64fx)
+
+echo "== native, with 320 images and an epoch each"
+small=$(mktemp -d)
+trap 'rm -r "$small"' EXIT
+.venv/bin/python - "$small" <<'PYTHON'
+import pickle
+import sys
+from pathlib import Path
+
+from pipeline.data.files import readers
+from tests.whole.conftest import KINDS, SMALL_PARAMS, make_repository, with_epochs
+
+repository = make_repository(Path(sys.argv[1]))
+for name, count in (("mnist.pkl", 320), ("mnist_test.pkl", 100)):
+    file = repository.path / "data/raw" / name
+    file.write_bytes(pickle.dumps({kind: readers.read(file, kind, "train")[:count] for kind in KINDS}))
+repository.edit_params(lambda text: with_epochs(text, dict.fromkeys(SMALL_PARAMS, 1)))
+repository.dvc("repro")
+repository.run("git", "add", ".")
+repository.run("git", "commit", "--quiet", "--message", "results of x86-64")
+PYTHON
 
 if [[ ! -e /proc/sys/fs/binfmt_misc/qemu-aarch64 ]]; then
     mountpoint -q /proc/sys/fs/binfmt_misc || mount -t binfmt_misc none /proc/sys/fs/binfmt_misc
     /lib/systemd/systemd-binfmt /usr/lib/binfmt.d/qemu-aarch64.conf
 fi
+mkdir -p "$root"
 if [[ ! -x $root/usr/bin/make ]]; then
     packages=ca-certificates,git,make,python3,python3-venv
     debootstrap --arch=arm64 --variant=minbase --include="$packages" bookworm "$root"
@@ -24,29 +46,39 @@ fi
 cp --remove-destination /etc/resolv.conf /etc/hosts "$root/etc"
 cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs"
 [[ ! -e /etc/pip.conf ]] || cp /etc/pip.conf "$root/etc"
-
-trap 'umount "$root/proc" "$root/dev/shm"' EXIT
 mount -t proc proc "$root/proc"
 mount -t tmpfs tmpfs "$root/dev/shm"
+trap 'umount "$root/proc" "$root/dev/shm"; rm -r "$small"' EXIT
 
-inside() {  # CPU COMMAND: run it in the clone there, on that CPU
+on() {  # CPU COMMAND: run it in the clone there
     chroot "$root" env -i HOME=/root LANG=C.UTF-8 PATH=/usr/bin:/bin QEMU_CPU="$1" \
         SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
-        GIT_AUTHOR_NAME=tester GIT_AUTHOR_EMAIL=tester@example.org \
-        GIT_COMMITTER_NAME=tester GIT_COMMITTER_EMAIL=tester@example.org \
-        bash -euo pipefail -c "cd /root/clone && $2"
+        bash -euo pipefail -c "cd /root/clone; $2"
 }
 
-git bundle create "$root/root/head.bundle" HEAD
-if [[ -d $root/root/clone ]]; then
-    inside "${cpus[0]}" 'git fetch --quiet ../head.bundle HEAD && git reset --quiet --hard FETCH_HEAD'
-else
-    git clone --quiet "$root/root/head.bundle" "$root/root/clone"
-fi
-inside "${cpus[0]}" 'make .venv/.complete && .venv/bin/python -c "
-import platform, numpy, tensorflow
-print(platform.machine(), platform.python_version(), numpy.__version__, tensorflow.__version__)"'
+git -C "$small" bundle create --quiet "$root/root/small.bundle" HEAD
+mkdir -p "$root/root/clone"
+on $first 'git init --quiet; git fetch --quiet ../small.bundle HEAD; git checkout --quiet --force FETCH_HEAD
+    git config user.name tester; git config user.email tester@example.org'
+on $first 'make .venv/.complete; .venv/bin/python -m pipeline doctor || true'
 
-for cpu in "${cpus[@]}"; do
-    echo "== $cpu"
+echo "== make repro on $first"
+on $first 'time make repro'
+outs='data/history/* data/metrics/* data/models/*.keras data/prepared/*'
+on $first "md5sum $outs" >"$root/root/$first"
+
+echo "== make verify on $first"
+on $first 'time make verify'
+
+for cpu in "${others[@]}"; do
+    echo "== the stages on $cpu"
+    on "$cpu" "export PIPELINE_TRACKING=off
+        for stage in prepare train_classifier train_dense_ae train_conv_ae; do
+            .venv/bin/python stages \$stage | tail -n 1
+        done
+        md5sum $outs" >"$root/root/$cpu"
+    grep -v '^[0-9a-f]\{32\} ' "$root/root/$cpu" || true
+    if diff "$root/root/$first" <(grep '^[0-9a-f]\{32\} ' "$root/root/$cpu"); then
+        echo "$cpu: the same bytes as $first"
+    fi
 done
