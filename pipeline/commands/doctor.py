@@ -78,7 +78,7 @@ def _instruction_set() -> Iterator[Finding]:
     allowed = ", ".join(instruction_sets.allowed(settings)) or "no cap"
     if kind := environment.foreign(environment.recorded(), settings):
         allowed += f"; the recorded results are of {kind}: `make verify` judges by tolerance"
-    yield Finding("instruction set", f"{settings.cpu_isa}: {allowed}")
+    yield Finding("instruction set", f"runtime.cpu_isa is {settings.cpu_isa}: {allowed}")
 
 
 def _python() -> Iterator[Finding]:

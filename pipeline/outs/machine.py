@@ -55,7 +55,9 @@ def lacks(feature: str) -> bool:
 
 def cpu_name() -> str:
     """What the CPU calls itself: "Intel(R) Xeon(R) Processor"."""
-    return _cpuinfo("model name") or platform.processor() or platform.machine()
+    # Linux knows no name of an ARM; under emulation it would be the host's.
+    name = "" if is_arm() else _cpuinfo("model name")
+    return name or platform.processor() or platform.machine()
 
 
 def keep_freed_memory() -> None:

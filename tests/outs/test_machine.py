@@ -46,8 +46,9 @@ def test_an_arm_cpu_has_those_among_its_features_and_none_of_an_emulating_host(
     monkeypatch.setattr(platform, "machine", lambda: name)
     cpuinfo.write_text("processor\t: 0\nFeatures\t: fp asimd evtstrm asimddp sve\n")
     assert machine.cpu_features() == ["asimd", "asimddp", "sve"]
-    cpuinfo.write_text("flags\t\t: fpu avx2 fma\n")
+    cpuinfo.write_text("model name\t: AMD EPYC\nflags\t\t: fpu avx2 fma\n")
     assert machine.cpu_features() == []
+    assert machine.cpu_name() != "AMD EPYC"
 
 
 def test_without_what_linux_says_there_still_is_an_answer(
