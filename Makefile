@@ -8,7 +8,7 @@ export SHELL := /bin/sh
 # pipeline/outs/variables.py has the reasons; DVC and MLflow need them unset, too.
 unexport PYTHONSAFEPATH PYTHONWARNINGS PYTHONOPTIMIZE
 
-.PHONY: help repro verify doctor test lint lock track ui compare report promote serve predict bench sweep
+.PHONY: help repro verify doctor test lint lock track ui compare promote serve bench sweep gpu
 
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -57,10 +57,18 @@ lint: .venv/.complete  ## check format, style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
-lock: .venv/.complete  ## renew requirements.lock from pyproject.toml
+lock: .venv/.complete  ## renew requirements.lock and requirements-gpu.lock from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
 	    --generate-hashes --no-header --no-annotate --no-emit-index-url --upgrade \
 	    --all-extras --group dev pyproject.toml --output-file requirements.lock
+	@$(BIN)/uv pip compile --quiet --python-platform x86_64-manylinux_2_28 --python-version 3.11 \
+	    --generate-hashes --no-header --no-annotate --no-emit-index-url \
+	    --constraint requirements.lock --group gpu --output-file requirements-gpu.lock
+
+gpu: .venv/.complete  ## put TensorFlow for NVIDIA GPUs into .venv
+	@$(BIN)/uv pip uninstall --quiet --python $(BIN)/python tensorflow-cpu
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes \
+	    -r requirements-gpu.lock
 
 # Bytecode is compiled here, once: TensorFlow then imports in 6 s instead of 13.
 .venv/.complete: requirements.lock

@@ -128,8 +128,8 @@ def _share_gpus(gpus: Sequence[Any]) -> None:
 
     if not gpus:
         raise MachineError(
-            "runtime.device is gpu, but TensorFlow finds none; expected one, with its driver and "
-            "the packages of requirements-gpu.lock (docs/machines.md), or set it to cpu"
+            "runtime.device is gpu, but TensorFlow finds none; expected one, with NVIDIA's driver "
+            "and what `make gpu` installs, or set it to cpu"
         )
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)

@@ -87,6 +87,15 @@ def test_the_night_runs_what_a_push_does_not() -> None:
     assert (ROOT / ".ci/run").is_file()
 
 
+def test_a_gitlab_has_the_same_checks() -> None:
+    gitlab = loaded(ROOT / ".gitlab-ci.yml")
+    shared = ("lint", "test", "verify", "exhaustive")
+    commands = {command for name in shared for command in JOBS[name]["steps"][-1].values()}
+    assert {gitlab[name]["script"] for name in shared} == commands
+    (matrix,) = gitlab["test"]["parallel"]["matrix"]
+    assert matrix["PYTHON"] == JOBS["test"]["strategy"]["matrix"]["python"]
+
+
 def test_what_dependabot_is_to_watch_is_there() -> None:
     watched = loaded(GITHUB / "dependabot.yml")["updates"]
     folders = {
