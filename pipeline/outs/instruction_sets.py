@@ -42,6 +42,8 @@ AVX = Cap(
 ASIMD = Cap(
     ("asimd",),
     {
+        # TensorFlow's oneDNN for ARM takes no cap: its convolutions use SVE where a CPU has it.
+        "TF_ENABLE_ONEDNN_OPTS": "0",
         "OPENBLAS_CORETYPE": "ARMV8",
         "NPY_DISABLE_CPU_FEATURES": "ASIMDHP ASIMDDP ASIMDFHM SVE",
     },

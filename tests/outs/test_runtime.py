@@ -65,7 +65,7 @@ def environment_after_pin(cpu_isa: str, **callers: str) -> dict[str, str]:
     return environment
 
 
-def test_pin_overrides_the_callers_environment() -> None:
+def test_pin_overrides_the_callers_environment(params: PipelineParams) -> None:
     pinned = environment_after_pin(
         "avx2",
         ONEDNN_MAX_CPU_ISA="AVX512_CORE",
@@ -76,10 +76,8 @@ def test_pin_overrides_the_callers_environment() -> None:
         CUDA_VISIBLE_DEVICES="0",
         MPLBACKEND="module://matplotlib_inline.backend_inline",
     )
-    assert pinned["ONEDNN_MAX_CPU_ISA"] == "AVX2"
-    assert pinned["OPENBLAS_CORETYPE"] == "Haswell"
+    assert variables.pins(params.runtime).items() <= pinned.items()
     assert pinned["OMP_NUM_THREADS"] == "1"
-    assert pinned["TF_ENABLE_ONEDNN_OPTS"] == "1"
     assert pinned["KERAS_BACKEND"] == "tensorflow"
     assert pinned["CUDA_VISIBLE_DEVICES"] == "-1"
     assert pinned["MPLBACKEND"] == "agg"

@@ -12,8 +12,9 @@ cd "$(dirname "$0")/../.."
 folder=$(realpath -m "${1:?name a folder}")
 mkdir -p "$folder"/{s3,storage,run}
 build=(buildah --root "$folder/storage" --runroot "$folder/run")
+set -m  # what is started in the background is a process group, and ends as one
 pids=()
-trap 'for pid in "${pids[@]}"; do kill "$pid" || true; done' EXIT
+trap 'for pid in "${pids[@]}"; do kill -- "-$pid" || true; done' EXIT
 
 if ! "${build[@]}" inspect --type image base >/dev/null 2>&1; then
     [[ -x $folder/base/usr/bin/python3 ]] ||
@@ -89,5 +90,5 @@ with open("data/raw/mnist_test.pkl", "rb") as file:
 body = json.dumps({"inputs": held["images"][:5].tolist()}).encode()
 url, headers = "http://127.0.0.1:5011/invocations", {"Content-Type": "application/json"}
 with urllib.request.urlopen(urllib.request.Request(url, body, headers)) as response:
-    print("answered", response.read().decode(), "for", held["labels"][:5].tolist())
+    print("answered", json.load(response)["predictions"], "for", held["labels"][:5].tolist())
 PYTHON

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import platform
 import shutil
 import subprocess
 import sys
@@ -40,7 +41,10 @@ OTHER_OPTIMIZERS = {
     "probe.optimizer.name": "sgd",
     "probe.optimizer.sgd.momentum": 0.9,
 }
-emulation = pytest.mark.skipif(not shutil.which("qemu-x86_64"), reason="needs Debian's qemu-user")
+emulation = pytest.mark.skipif(
+    not shutil.which("qemu-x86_64") or platform.machine() != "x86_64",
+    reason="needs Debian's qemu-user, on x86-64",
+)
 # Run in place of `python -m stages`: what only Linux has is gone, and an old CPU is reported.
 WITHOUT_LINUX = """
 import ctypes, os, socket, sys
