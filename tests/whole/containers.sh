@@ -90,5 +90,5 @@ with open("data/raw/mnist_test.pkl", "rb") as file:
 body = json.dumps({"inputs": held["images"][:5].tolist()}).encode()
 url, headers = "http://127.0.0.1:5011/invocations", {"Content-Type": "application/json"}
 with urllib.request.urlopen(urllib.request.Request(url, body, headers)) as response:
-    print("answered", json.load(response)["predictions"], "for", held["labels"][:5].tolist())
+    print("answered", json.load(response)["predictions"]["class"], "for", held["labels"][:5].tolist())
 PYTHON
