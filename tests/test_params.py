@@ -39,6 +39,7 @@ OUT_OF_RANGE: dict[str, list[Any]] = {
     "memory_budget": NOT_COUNTS,
     "cpu_isa": ["avx512"],
     "device": ["tpu"],
+    "validation": ["both"],
     "test_fraction": [*NOT_SHARES, 1.0],
     "hidden_units": NOT_COUNTS,
     "target_accuracy": NOT_SHARES,
