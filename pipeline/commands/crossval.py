@@ -43,7 +43,7 @@ def main(*, stage: str, folds: int) -> None:
     work = Work(
         stage=stage,
         document=params.read(params.PARAMS),
-        packages=environment.used(settings.runtime)["packages"],
+        environment=environment.decisive(settings.runtime),
         folds=folds,
     )
     name = f"crossval-{stage}-{datetime.now(UTC):%Y%m%d-%H%M%S}"

@@ -37,6 +37,12 @@ def used(settings: params.Runtime) -> dict[str, Any]:
     }
 
 
+def decisive(settings: params.Runtime) -> dict[str, str]:
+    """What two machines have to share for the same bytes: the packages' versions, and the kind."""
+    now = used(settings)
+    return now["packages"] | {key: str(now[key]) for key in KIND}
+
+
 def recorded(root: Path = Path()) -> dict[str, Any]:
     """The record that `root` holds; empty if there is none yet."""
     path = root / paths.ENVIRONMENT

@@ -52,7 +52,7 @@ class Sweep:
         return Work(
             stage=self.asked.stage,
             document=self.base,
-            packages=environment.used(self.settings.runtime)["packages"],
+            environment=environment.decisive(self.settings.runtime),
             metric=self.asked.metric,
             worst=infinity if self.asked.minimized else -infinity,
             every_epoch=self.asked.early_stopping,
@@ -69,7 +69,7 @@ class Sweep:
     @cached_property
     def folder(self) -> Path:
         """Where its trials are kept: named after all that a result depends on, so none is mixed."""
-        inputs = [self.asked.model_dump(), self.stage.fingerprint, self.work.packages]
+        inputs = [self.asked.model_dump(), self.stage.fingerprint, self.work.environment]
         key = hashlib.md5(json.dumps(inputs, sort_keys=True).encode())  # noqa: S324
         return paths.SWEEPS / f"{self.file.stem}-{key.hexdigest()[:8]}"
 

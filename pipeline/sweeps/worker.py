@@ -31,7 +31,7 @@ class Work:
     Attributes:
         stage: whose training they are.
         document: the content of params.yaml, with what is set for all of them.
-        packages: the versions on the machine that asks; others give other bytes.
+        environment: `decisive` of the machine that asks; another gives other bytes.
         metric: what is reported to the searcher; empty if there is none.
         worst: its value where a trial has none.
         every_epoch: whether to report each, so that a trial can be stopped early.
@@ -40,7 +40,7 @@ class Work:
 
     stage: str
     document: dict[str, Any]
-    packages: dict[str, str]
+    environment: dict[str, str]
     metric: str = ""
     worst: float = 0.0
     every_epoch: bool = False
@@ -84,9 +84,9 @@ class _Attempt:
         work, stage = self.work, self.work.stage
         params = work.params({key: value for key, value in drawn.items() if key != FOLD})
         runtime.confirm(params.runtime)
-        if (found := environment.used(params.runtime)["packages"]) != work.packages:
-            differing = dict(sorted(found.items() - work.packages.items()))
-            raise SweepError(f"found {differing} on its machine, expected the versions of mine")
+        if (found := environment.decisive(params.runtime)) != work.environment:
+            differing = dict(sorted(found.items() - work.environment.items()))
+            raise SweepError(f"found {differing} on its machine, expected what is on mine")
         runtime.start_tensorflow(params.seed, params.runtime)
         if FOLD in drawn:
             dataset = folds.dataset(dataset, work.folds, drawn[FOLD], params.seed)

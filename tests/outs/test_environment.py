@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.outs import environment
+from pipeline.outs import environment, machine
 from pipeline.params import PipelineParams
 
 
@@ -28,3 +28,13 @@ def test_another_version_is_no_other_kind_of_machine(params: PipelineParams) -> 
 
 def test_without_a_record_nothing_is_another_kind(params: PipelineParams) -> None:
     assert environment.foreign({}, params.runtime) is None
+
+
+def test_what_is_decisive_differs_with_the_kind_of_machine_and_the_packages_alone(
+    params: PipelineParams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = environment.decisive(params.runtime)
+    assert set(here) == {*environment.PACKAGES, *environment.KIND}
+    monkeypatch.setattr(machine, "kind", lambda: "Linux riscv64")
+    there = environment.decisive(params.runtime)
+    assert there.items() - here.items() == {("machine", "Linux riscv64")}
