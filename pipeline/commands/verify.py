@@ -147,7 +147,12 @@ def _compare(state: StageState, rebuilt: Path, expected: Path, twice: bool) -> I
 
 def _compare_folder(path: str, stage: str, rebuilt: Path, expected: Path) -> Iterator[Out]:
     """A row for each file that differs; for the folder where only dvc.lock does."""
-    names = {file.name for root in (rebuilt, expected) for file in (root / path).glob("*")}
+    names = {
+        file.relative_to(root / path).as_posix()
+        for root in (rebuilt, expected)
+        for file in (root / path).rglob("*")
+        if file.is_file()
+    }
     alike = True
     for name in sorted(names):
         ours, theirs = rebuilt / path / name, expected / path / name
