@@ -97,7 +97,10 @@ def test_on_another_kind_of_machine_than_made_the_results_a_tolerance_judges_by_
     assert f"environment: machine was Linux riscv64, is {machine.kind()}" in printed
     assert "dvc.lock is of Linux riscv64 (cpu: " in printed
     assert "passed: history and metrics agree within 0.001, although bytes differ" in printed
-    edit(copy, "data/metrics/train_classifier.json", '"train_loss": ', '"train_loss": 1')
+    metrics = "data/metrics/train_classifier.json"
+    honest = md5((copy.path / metrics).read_bytes())
+    edit(copy, metrics, '"train_loss": ', '"train_loss": 1')
+    edit(copy, "dvc.lock", honest, md5((copy.path / metrics).read_bytes()))
     commit(copy)
     verify(copy, "--stage", "train_classifier", code=1)
 
