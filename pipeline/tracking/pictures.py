@@ -1,4 +1,4 @@
-"""The figures of a training, on its run: MLflow's comparison shows files of one name side by side.
+"""The figures of a training, on its run, where MLflow's charts show those of several side by side.
 
 A stage that comes after the trainings draws them, in a folder a model of its `ARTIFACTS`.
 """
@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from mlflow.entities import Run
+from PIL import Image
 
 from pipeline import stage_files
 from pipeline.outs import artifacts, dvc_lock, paths
@@ -14,7 +15,6 @@ from pipeline.outs.artifacts import Row
 from pipeline.tracking.store import Store
 from pipeline.training.declaration import trainings
 
-FOLDER = "figures"  # of the run's artifacts
 CURVE = "training_curve.png"  # as the stage's own is called
 DIGEST = "dvc.figures"  # the tag with the md5 of the folder that a run has the pictures of
 
@@ -40,7 +40,8 @@ def log(store: Store, run: Run, folder: Path) -> None:
     (md5,) = dvc_lock.hashes([str(folder)]).values()
     if run.data.tags.get(DIGEST) == md5:
         return
-    store.client.log_artifacts(run.info.run_id, str(folder), FOLDER)
+    for path in sorted(folder.iterdir()):
+        _log(store, run, path)
     store.client.set_tag(run.info.run_id, DIGEST, md5)
 
 
@@ -60,4 +61,11 @@ def log_curve(store: Store, run: Run, stage: str, history: list[Row]) -> None:
     with style.applied(usetex=False), tempfile.TemporaryDirectory() as folder:
         figure = training_curves(panels(training.title, training.output, history))
         artifacts.write_figure(Path(folder) / CURVE, figure)
-        store.client.log_artifact(run.info.run_id, str(Path(folder) / CURVE), FOLDER)
+        _log(store, run, Path(folder) / CURVE)
+
+
+def _log(store: Store, run: Run, path: Path) -> None:
+    """As a file, which keeps its bytes, and as what charts can show."""
+    store.client.log_artifact(run.info.run_id, str(path))
+    with Image.open(path) as image:
+        store.client.log_image(run.info.run_id, image, key=path.stem, step=0)

@@ -10,6 +10,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 from typing import Literal
 
 import pytest
@@ -89,17 +90,12 @@ def test_the_runs_are_listed_with_their_datasets(page: Page) -> None:
     expect(page.get_by_text("mnist.pkl (")).to_have_count(3)
 
 
-def compare(page: Page) -> None:
-    """Open the comparison of the autoencoders."""
+def test_two_autoencoders_compare_in_the_same_metrics(page: Page, repository: Repository) -> None:
     for name in AUTOENCODERS:
         row = page.get_by_role("row").filter(has=page.get_by_role("link", name=name)).first
         row.get_by_role("checkbox").first.check()
     page.get_by_role("button", name="Compare", exact=True).click()
     expect(page.get_by_text("Comparing 2 Runs from 1 Experiment")).to_be_visible()
-
-
-def test_two_autoencoders_compare_in_the_same_metrics(page: Page, repository: Repository) -> None:
-    compare(page)
     for name in AUTOENCODERS:
         expect(page.get_by_role("cell", name=name).first).to_be_visible()
     for name in AUTOENCODERS:
@@ -128,14 +124,21 @@ def test_a_run_says_how_good_it_is_and_which_version_it_became(page: Page) -> No
 
 
 def test_pictures_of_two_autoencoders_stand_side_by_side(page: Page) -> None:
-    compare(page)
-    page.get_by_text("figures", exact=True).click()
-    page.get_by_text("codes.png").click()
-    pictures = page.get_by_alt_text("figures/codes.png")
+    found = quote("metrics.code_size > 0")
+    page.goto(f"{page.url}?compareRunsMode=CHART&searchFilter={found}")
+    page.get_by_placeholder("Search metric charts").fill("^codes$")
+    card = page.get_by_test_id("experiment-view-compare-runs-card").filter(has_text="codes").first
+    card.get_by_role("button").nth(1).click()
+    page.get_by_text("Configure").click()
+    page.get_by_text("Show run parameters").click()
+    page.get_by_role("button", name="Save changes").click()
+    pictures = card.locator("img")
     expect(pictures).to_have_count(2)
     for picture in pictures.all():
         expect(picture).to_be_visible()
-        assert picture.evaluate("picture => picture.naturalWidth") > 500
+        assert picture.evaluate("picture => picture.naturalWidth") > 100
+    for name in AUTOENCODERS:
+        expect(card.get_by_text(name, exact=True)).to_be_visible()
 
 
 def test_the_figures_are_visible(page: Page) -> None:

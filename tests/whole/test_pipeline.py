@@ -100,7 +100,9 @@ def test_a_training_has_one_complete_run(repository: Repository, stage: str, epo
     assert (training.dataset.name, test.dataset.name) == ("mnist.pkl", "mnist_test.pkl")
     names = {file.path for file in repository.client.list_artifacts(run.info.run_id)}
     model = stage.removeprefix("train_")
-    assert names == {f"{model}.txt", f"{stage}.csv", f"{stage}.json", "dvc.lock.yaml", "figures"}
+    figures = {path.name for path in (repository.path / "data/figures" / model).iterdir()}
+    written = {f"{model}.txt", f"{stage}.csv", f"{stage}.json", "dvc.lock.yaml"}
+    assert names == written | figures | {"images"}
 
 
 @pytest.mark.parametrize("stage", STAGES[1:])
@@ -125,11 +127,15 @@ def test_a_trainings_run_has_its_own_figures_as_the_stage_has_drawn_them(
     repository: Repository, stage: str, expected: set[str], tmp_path: Path
 ) -> None:
     (run,) = [run for run in repository.runs() if run.data.tags["dvc.stage"] == stage]
-    logged = repository.client.download_artifacts(run.info.run_id, "figures", str(tmp_path))
     drawn = repository.path / "data/figures" / stage.removeprefix("train_")
-    assert {path.stem for path in Path(logged).iterdir()} == expected
-    for path in Path(logged).iterdir():
-        assert path.read_bytes() == (drawn / path.name).read_bytes()
+    assert {path.stem for path in drawn.iterdir()} == expected
+    for path in drawn.iterdir():
+        logged = repository.client.download_artifacts(run.info.run_id, path.name, str(tmp_path))
+        assert Path(logged).read_bytes() == path.read_bytes()
+    charted = repository.client.list_artifacts(run.info.run_id, "images")
+    keys = [Path(file.path).name.partition("+")[0] for file in charted]
+    assert set(keys) == expected
+    assert len(keys) == 2 * len(expected)  # each in full, and small
 
 
 def test_a_run_that_lost_its_figures_gets_them_from_track(

@@ -146,9 +146,8 @@ def test_each_trial_is_a_run_below_one_of_the_whole(swept: Repository) -> None:
         assert [point.value for point in losses] == [row["loss"] for row in trial.history]
         entry = swept.client.download_artifacts(run.info.run_id, "dvc.lock.yaml")
         assert all(md5 in Path(entry).read_text() for md5 in trial.outs.values())
-        pictures = swept.client.list_artifacts(run.info.run_id, "figures")
-        drawn = ["figures/training_curve.png"] if trial.history else []
-        assert [file.path for file in pictures] == drawn
+        files = {file.path for file in swept.client.list_artifacts(run.info.run_id)}
+        assert ("training_curve.png" in files) == bool(trial.history)
         assert "dvc.fingerprint" not in run.data.tags  # so `promote` and `track` never take it
     best = min(trial.metrics["test_bce"] for trial in ended if trial.metrics)
     assert whole.data.metrics["test_bce"] == best
