@@ -10,8 +10,8 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
 from typing import Literal
+from urllib.parse import quote
 
 import pytest
 
@@ -125,7 +125,7 @@ def test_a_run_says_how_good_it_is_and_which_version_it_became(page: Page) -> No
 
 def test_pictures_of_two_autoencoders_stand_side_by_side(page: Page) -> None:
     found = quote("metrics.code_size > 0")
-    page.goto(f"{page.url}?compareRunsMode=CHART&searchFilter={found}")
+    page.goto(f"{page.url.partition('?')[0]}?compareRunsMode=CHART&searchFilter={found}")
     page.get_by_placeholder("Search metric charts").fill("^codes$")
     card = page.get_by_test_id("experiment-view-compare-runs-card").filter(has_text="codes").first
     card.get_by_role("button").nth(1).click()
@@ -138,7 +138,7 @@ def test_pictures_of_two_autoencoders_stand_side_by_side(page: Page) -> None:
         expect(picture).to_be_visible()
         assert picture.evaluate("picture => picture.naturalWidth") > 100
     for name in AUTOENCODERS:
-        expect(card.get_by_text(name, exact=True)).to_be_visible()
+        expect(card).to_contain_text(name)
 
 
 def test_the_figures_are_visible(page: Page) -> None:
