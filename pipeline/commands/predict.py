@@ -3,12 +3,18 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.errors import StorageError
 from pipeline.outs import runtime
 from pipeline.params import PARAMS, load_params
 from pipeline.prediction import ENDINGS
 from pipeline.training.declaration import trainings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipeline.prediction.files import Columns
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,12 +71,17 @@ def main(*, inputs: list[Path], output: Path, stage: str) -> None:
         champion = Champion.load(store, stage)
     print(f"{champion.name} version {champion.version}")
     count = 0
-    with artifacts.atomic(output) as partial, files.FORMS[output.suffix](partial) as file:
+
+    def batches() -> "Iterator[Columns]":
+        nonlocal count
         for source in sources:
             for columns in answers(champion.answer, source, params.section("prepare")):
-                file.write(columns)
+                yield columns
                 count += len(columns["input"])
                 _show(f"\r{count:,} images")
+
+    with artifacts.atomic(output) as partial:
+        files.FORMS[output.suffix](partial, batches())
     _show("\n")
     print(f"{count:,} images: {output}")
 

@@ -1,15 +1,14 @@
-"""Files of predictions, written a batch at a time: CSV, Parquet or .npz, by the name's ending."""
+"""Files of predictions, written batch by batch: CSV, Parquet or .npz."""
 
 import csv
 import io
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,122 +17,62 @@ from pipeline.prediction import ENDINGS
 
 Array = npt.NDArray[Any]
 Columns = Mapping[str, Array]  # of equal length; a column of arrays, (n, ...), is .npz's alone
+Batches = Iterable[Columns]  # of the same names and types
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip entry can carry
 
 
-class PredictionFile(AbstractContextManager["PredictionFile"]):
-    """A file that takes batches of columns, all of the same names and types."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.open = ExitStack()
-
-    def write(self, columns: Columns) -> None:
-        """Add a batch."""
-        raise NotImplementedError
-
-    def finish(self) -> None:
-        """Write what is left to be written."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        with self.open:
-            if error is None:
-                self.finish()
+def write_csv(path: Path, batches: Batches) -> None:
+    """A row an image, a heading first; figures have the digits that tell them from others."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        for number, columns in enumerate(batches):
+            flat = _flat(columns)
+            if not number:
+                writer.writerow(flat)
+            writer.writerows(zip(*(column.astype(str) for column in flat.values()), strict=True))
 
 
-class CSVFile(PredictionFile):
-    """A row an image, a heading first."""
+def write_parquet(path: Path, batches: Batches) -> None:
+    """The same table, a row group a batch."""
+    import pyarrow as pa
+    from pyarrow import parquet
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        file = self.open.enter_context(path.open("w", encoding="utf-8", newline=""))
-        self.writer = csv.writer(file, lineterminator="\n")
-        self.begun = False
-
-    def write(self, columns: Columns) -> None:
-        """Add a batch; figures have as many digits as tell them from their neighbours."""
-        flat = _flat(columns)
-        if not self.begun:
-            self.writer.writerow(flat)
-            self.begun = True
-        self.writer.writerows(zip(*(column.astype(str) for column in flat.values()), strict=True))
+    with ExitStack() as stack:
+        writer = None
+        for columns in batches:
+            flat = {name: pa.array(column) for name, column in _flat(columns).items()}
+            table = pa.table(flat)
+            writer = writer or stack.enter_context(parquet.ParquetWriter(path, table.schema))
+            writer.write_table(table)
 
 
-class ParquetFile(PredictionFile):
-    """The same table in Parquet, a row group a batch."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self.writer: Any = None
-
-    def write(self, columns: Columns) -> None:
-        """Add a batch."""
-        import pyarrow as pa
-        from pyarrow import parquet
-
-        table = pa.table({name: pa.array(column) for name, column in _flat(columns).items()})
-        if self.writer is None:
-            self.writer = self.open.enter_context(parquet.ParquetWriter(self.path, table.schema))
-        self.writer.write_table(table)
-
-
-class NpzFile(PredictionFile):
-    """An array a column. They are kept in files until their lengths are known."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self.parts: dict[str, IO[bytes]] = {}
-        self.shapes: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {}
-        self.texts: dict[str, list[str]] = {}
-        self.count = 0
-
-    def write(self, columns: Columns) -> None:
-        """Add a batch."""
-        for name, column in columns.items():
-            if column.dtype.kind == "U":
-                self.texts.setdefault(name, []).extend(column.tolist())
-                continue
-            if name not in self.parts:
-                self.parts[name] = self.open.enter_context(
-                    tempfile.TemporaryFile(dir=self.path.parent)  # noqa: SIM115 - it does close
-                )
-                self.shapes[name] = column.dtype, column.shape[1:]
-            self.parts[name].write(np.ascontiguousarray(column).data)
-        self.count += len(next(iter(columns.values())))
-
-    def finish(self) -> None:
-        """Put the arrays together."""
-        with zipfile.ZipFile(self.path, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, texts in self.texts.items():
-                file = io.BytesIO()
-                np.save(file, np.array(texts, dtype=str))
-                file.seek(0)
-                _add(archive, name, file)
-            for name, part in self.parts.items():
-                dtype, shape = self.shapes[name]
-                header = io.BytesIO()
-                np.lib.format.write_array_header_1_0(
-                    header,
-                    {
-                        "descr": np.lib.format.dtype_to_descr(dtype),
-                        "fortran_order": False,
-                        "shape": (self.count, *shape),
-                    },
-                )
-                part.seek(0)
-                _add(archive, name, io.BytesIO(header.getvalue()), part)
+def write_npz(path: Path, batches: Batches) -> None:
+    """An array a column. Numbers are kept in files until it is known how many there are."""
+    parts: dict[str, tuple[IO[bytes], Array]] = {}
+    texts: dict[str, list[str]] = {}
+    count = 0
+    with ExitStack() as stack:
+        for columns in batches:
+            for name, column in columns.items():
+                if column.dtype.kind == "U":
+                    texts.setdefault(name, []).extend(column.tolist())
+                    continue
+                if name not in parts:
+                    part = stack.enter_context(tempfile.TemporaryFile(dir=path.parent))
+                    parts[name] = part, column[:0]
+                parts[name][0].write(np.ascontiguousarray(column).data)
+            count += len(next(iter(columns.values())))
+        archive = stack.enter_context(zipfile.ZipFile(path, "w"))
+        for name, held in texts.items():
+            array = np.array(held, dtype=str)
+            _add(archive, name, array, array.shape, io.BytesIO(array.tobytes()))
+        for name, (kept, empty) in parts.items():
+            kept.seek(0)
+            _add(archive, name, empty, (count, *empty.shape[1:]), kept)
 
 
-FORMS: dict[str, Callable[[Path], PredictionFile]] = dict(
-    zip(ENDINGS, (CSVFile, ParquetFile, NpzFile), strict=True)
+FORMS: dict[str, Callable[[Path, Batches], None]] = dict(
+    zip(ENDINGS, (write_csv, write_parquet, write_npz), strict=True)
 )
 
 
@@ -142,9 +81,13 @@ def _flat(columns: Columns) -> dict[str, Array]:
     return {name: column for name, column in columns.items() if column.ndim == 1}
 
 
-def _add(archive: zipfile.ZipFile, name: str, *parts: IO[bytes]) -> None:
+def _add(
+    archive: zipfile.ZipFile, name: str, like: Array, shape: tuple[int, ...], data: IO[bytes]
+) -> None:
+    """Add `data` as an array of this `shape`, of the type of `like`."""
     entry = zipfile.ZipInfo(f"{name}.npy", ZIP_EPOCH)
     entry.compress_type = zipfile.ZIP_DEFLATED
+    described = {"descr": np.lib.format.dtype_to_descr(like.dtype), "fortran_order": False}
     with archive.open(entry, "w", force_zip64=True) as member:
-        for part in parts:
-            shutil.copyfileobj(part, member)
+        np.lib.format.write_array_header_1_0(member, described | {"shape": shape})
+        shutil.copyfileobj(data, member)
