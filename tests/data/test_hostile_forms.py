@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from pipeline.data.files import preparation, readers
 from pipeline.data.files.holding import Array
@@ -61,6 +61,14 @@ def claiming(width: int, height: int, packed: bytes = b"", extra: bytes = b"") -
     return b"\x89PNG\r\n\x1a\n" + header + extra + pixels + chunk(b"IEND", b"")
 
 
+def in_16_bits_a_colour(pixels: Array) -> bytes:
+    """A PNG that Pillow can read, and not write."""
+    rows = np.repeat(pixels.astype(">u2") * 257, 3, axis=1)
+    packed = zlib.compress(b"".join(b"\x00" + row.tobytes() for row in rows))
+    header = chunk(b"IHDR", struct.pack(">2I5B", *pixels.shape[::-1], 16, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+
+
 def saved(pixels: Any, mode: str | None = None, form: str = "PNG", **options: Any) -> bytes:
     file = io.BytesIO()
     picture = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
@@ -95,8 +103,13 @@ PICTURES: dict[str, tuple[bytes, str]] = {
     "nothing": (b"", "neither PNG nor JPEG"),
     "another form of picture": (saved(IMAGES[0], form="GIF"), "neither PNG nor JPEG"),
     "a form that may run programs": (b"%!PS-Adobe-3.0 EPSF-3.0\n", "neither PNG nor JPEG"),
-    "one that moves": (moving(), "a picture that moves"),
-    "16 bits": (saved(IMAGES[0].astype(np.uint16) * 257), "mode I;16, expected 8 bits"),
+    "one that moves": (moving(), "a file of several pictures"),
+    "two in one file, as cameras keep them": (
+        saved(IMAGES[0], "RGB", "MPO", save_all=True, append_images=[Image.new("RGB", (28, 28))]),
+        "a file of several pictures",
+    ),
+    "16 bits": (saved(IMAGES[0].astype(np.uint16) * 257), "of 16 bits, expected 8"),
+    "16 bits a colour": (in_16_bits_a_colour(IMAGES[0]), "of 16 bits, expected 8"),
     "inks": (saved(COLOURS, "CMYK", "JPEG"), "mode CMYK"),
     "half transparent": (saved(np.dstack([COLOURS, IMAGES[0]])), "partly transparent"),
     "a transparent grey": (saved(IMAGES[0], transparency=0), "partly transparent"),
@@ -152,6 +165,22 @@ def test_a_picture_that_is_grey_after_all_is_read_as_it_is(tmp_path: Path, conte
         (tmp_path / name / "other.png").write_bytes(content)
     dataset = preparation.read(sources(tmp_path), 42, unheard)
     assert {*map(bytes, [*dataset.train_images, *dataset.test_images])} == {bytes(IMAGES[0])}
+
+
+@pytest.mark.parametrize(
+    ("orientation", "turned"),
+    [(1, IMAGES[0]), (3, IMAGES[0][::-1, ::-1]), (6, np.rot90(IMAGES[0], -1)), (5, IMAGES[0].T)],
+)
+@pytest.mark.parametrize("form", ["PNG", "JPEG"])
+def test_a_picture_is_turned_as_its_camera_says(
+    tmp_path: Path, orientation: int, turned: Array, form: str
+) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    path = tmp_path / "picture"
+    path.write_bytes(saved(IMAGES[0], form=form, exif=exif, quality=100))
+    (read,) = readers.read(path, "images", "train")
+    np.testing.assert_allclose(read.astype(int), turned.astype(int), atol=3)
 
 
 def test_a_picture_is_black_and_white_as_it_says(tmp_path: Path) -> None:

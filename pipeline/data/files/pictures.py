@@ -27,10 +27,12 @@ def recognises(start: bytes) -> bool:
 def decode(file: BinaryIO) -> Array:
     """The picture in `file`: grey, uint8 (height, width), or in colour, uint8 (height, width, 3).
 
+    It is turned as its EXIF says, as it is seen in a viewer.
+
     Raises:
-        DataError: it is no picture that can be read, too large, or partly transparent.
+        DataError: it is no picture of 8 bits that can be read, too large, or partly transparent.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
@@ -43,7 +45,12 @@ def decode(file: BinaryIO) -> Array:
                         f"{MOST_PIXELS} pixels; scale it down"
                     )
                 if getattr(picture, "n_frames", 1) > 1:
-                    raise DataError("found a picture that moves, expected one that is still")
+                    raise DataError("found a file of several pictures, expected one")
+                # Pillow itself keeps the upper half of 16 bits, unless the picture is grey.
+                if any(";16" in str(tile.args) for tile in picture.tile):
+                    raise DataError("found a picture of 16 bits, expected 8; convert it")
+                # Cameras keep what they see as it lies, and say how it is to be turned.
+                ImageOps.exif_transpose(picture, in_place=True)
                 return _pixels(picture)
     except DataError:
         raise
