@@ -347,8 +347,8 @@ REFUSED: dict[str, list[tuple[Callable[[Path], object], str]]] = {
         (_array((IMAGES / 255 - 0.13) / 0.31), "expected 0 to 255"),
         (_array((IMAGES.astype(np.float32) + IMAGES[::-1]) / 2), "or each of them divided by 255"),
     ],
-    "floats that are all 0.0 or 1.0": [
-        (_array((IMAGES > 127).astype(np.float32)), "save them as whole numbers, uint8"),
+    "floats, or a CSV's pixels, that are all 0 or 1": [
+        (_array((IMAGES > 127).astype(np.float32)), "save them as 0 and 255"),
     ],
     "one array (n, n)": [(_array(IMAGES[0]), "reshape it to (count, side, side)")],
     "four arrays in a tuple, whose order nobody agrees on": [

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
@@ -329,8 +330,21 @@ TABLES: dict[str, tuple[bytes, str]] = {
     "a header alone": (("label," + ",".join("p" * 784)).encode(), "no line of an image"),
     "no labels": (("\n".join([ROW.partition(",")[2]] * 3)).encode(), "found 784 columns, expected"),
     "quotes over lines": (f'{ROW[:-1]}"0\n{ROW[:-1]}0"\n'.encode(), "in"),
-    "bytes that are no text": (ROW.encode() + b"\n\xff" + ROW[1:].encode(), "utf-8"),
-    "semicolons": (ROW.replace(",", ";").encode(), "starts with b'5;0;'"),
+    "bytes that are no text": (
+        ROW.encode() + b"\n\xff" + ROW[1:].encode(),
+        "line 2 is no text in UTF-8",
+    ),
+    "another delimiter in a line": (
+        f"{ROW}\n{ROW.replace(',', ';')}".encode(),
+        "1 columns in line 2",
+    ),
+    "spaces": (ROW.replace(",", " ").encode(), "starts with b'5 0 '"),
+    "an index of pandas": ((",0,1,2,3\n" + "0,0,1,1,0\n" * 3).encode(), "found 5 columns"),
+    "a file of MATLAB": (b"MATLAB 5.0 MAT-file, Created on: today", "read as CSV: found 2 columns"),
+    "a field that no reader of CSV takes": (
+        b'5,"' + b"5" * MEGABYTE + b'"\n',
+        "read as CSV: field",
+    ),
     "a bomb, gzipped": (
         _deflated(b"5,0,0,0,0\n", GIGABYTE, GZIPPED),
         "longer than",
@@ -359,12 +373,15 @@ CSVS: dict[str, str] = {
     "blank lines": "\n{rows}\n\n",
     "a header": "label,{names}\n{rows}",
     "a header in quotes": '"label","{quoted}"\n{rows}',
+    "a header of numbers, as pandas writes it": "label,{numbers}\n{rows}",
+    "a header of numbers alone": "0,{more_numbers}\n{rows}",
     "floats": "{floats}",
 }
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 @pytest.mark.parametrize("form", CSVS.values(), ids=CSVS)
-def test_a_csv_is_read_however_it_was_written(tmp_path: Path, form: str) -> None:
+def test_a_csv_is_read_however_it_was_written(tmp_path: Path, form: str, delimiter: str) -> None:
     names = [f"pixel{index}" for index in range(784)]
     rows = [[label, *image.ravel()] for label, image in zip(LABELS[:9], IMAGES[:9], strict=True)]
     floats = io.StringIO()
@@ -373,11 +390,14 @@ def test_a_csv_is_read_however_it_was_written(tmp_path: Path, form: str) -> None
         rows="\n".join(",".join(map(str, row)) for row in rows),
         names=",".join(names),
         quoted='","'.join(names),
+        numbers=",".join(map(str, range(784))),
+        more_numbers=",".join(map(str, range(1, 785))),
         floats=floats.getvalue(),
     )
     if "\r\n" in form:
         text = text.replace("\r\n", "\n").replace("\n", "\r\n")
-    (tmp_path / "table.csv").write_text(text.lstrip("\n"), newline="")
+    text = text.lstrip("\n").replace(",", delimiter)
+    (tmp_path / "table.csv").write_text(text, newline="")
     read = readers.read(tmp_path / "table.csv", "images", "train")
     np.testing.assert_array_equal(read.reshape(-1, 28, 28), IMAGES[:9])
     labels = readers.read(tmp_path / "table.csv", "labels", "train")
@@ -397,6 +417,29 @@ def test_a_label_behind_the_pixels_is_found_by_its_name(tmp_path: Path) -> None:
     )
     read = readers.read(tmp_path / "table.csv", "images", "train")
     np.testing.assert_array_equal(read.reshape(-1, 28, 28), IMAGES[:9])
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_a_word_before_or_behind_the_pixels_is_the_label(tmp_path: Path, last: bool) -> None:
+    words = [f"it's {label}, they say" for label in LABELS[:9]]
+    lines = []
+    for word, image in zip(words, IMAGES[:9], strict=True):
+        fields = [f'"{word}"', *map(str, image.ravel())]
+        lines.append(",".join([*fields[1:], fields[0]] if last else fields))
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    source = readers.source(tmp_path / "table.csv")
+    assert source.labels("train").tolist() == words
+    (read,) = source.images("train")
+    np.testing.assert_array_equal(read.reshape(-1, 28, 28), IMAGES[:9])
+    assert source.holding.notes == (f"the {'last' if last else 'first'} column taken as labels",)
+
+
+def test_the_names_that_pandas_gives_to_columns_are_no_image(tmp_path: Path) -> None:
+    small = IMAGES[:, ::4, ::4].reshape(-1, 49)
+    frame = pandas.DataFrame(small)
+    frame.insert(0, "label", LABELS)
+    frame.to_csv(tmp_path / "table.csv", index=False)
+    np.testing.assert_array_equal(readers.read(tmp_path / "table.csv", "images", "train"), small)
 
 
 def written(columns: dict[str, Any], **options: Any) -> bytes:

@@ -1,8 +1,10 @@
 """CSV: an image a line, its pixels row by row, a label before or behind them.
 
-Lines are read one by one, so neither a long file nor an endless line takes much memory.
+What is between them, commas, semicolons or tabs, the first line tells. Lines are read one by one,
+so neither a long file nor an endless line takes much memory.
 """
 
+import csv
 import math
 import re
 from collections.abc import Iterator
@@ -19,8 +21,8 @@ from pipeline.errors import DataError
 FORM = "a CSV file"
 LONGEST_LINE = 2**23  # bytes: an image of 1,024 x 1,024 pixels
 MOST_LINES = 2**16  # at once, however short they are
-# A file is text of this kind if it begins with a field and a comma.
-FIRST_FIELD = re.compile(rb"(\xef\xbb\xbf)?[^,\x00-\x08\x0e-\x1f]*,")
+# A file is text of this kind if it begins with a field and what ends one.
+FIRST_FIELD = re.compile(rb"(?:\xef\xbb\xbf)?[^,;\t\x00-\x08\x0e-\x1f]*([,;\t])")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -32,15 +34,25 @@ class _Layout:
         columns: how many there are.
         label: which of them is the label, if there is one.
         header: whether the first line names them.
+        named: whether it names the label.
+        delimiter: what is between them.
     """
 
     columns: int
     label: int | None
     header: bool
+    named: bool
+    delimiter: str
 
     @property
     def pixels(self) -> list[int]:
         return [column for column in range(self.columns) if column != self.label]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        if self.label is None or self.named:
+            return ()
+        return (f"the {'last' if self.label else 'first'} column taken as labels",)
 
 
 def recognises(start: bytes) -> bool:
@@ -54,36 +66,40 @@ def hold(file: SourceFile) -> Holding:
     Raises:
         DataError: the columns are no square image with or without a label.
     """
+    begun = FIRST_FIELD.match(file.start)
     with file.opened() as stream:
-        layout = _layout(_line(stream, 1))
+        first = _text(_line(stream, 1).removeprefix(BYTE_ORDER_MARK), 1)
+    layout = _layout(first, begun[1].decode() if begun else ",")
     return Holding.whole(
         FORM,
         f"{layout.columns} columns",
         lambda: _images(file, layout),
         None if layout.label is None else lambda: _labels(file, layout),
-        () if layout.header or layout.label is None else ("the first column taken as labels",),
+        layout.notes,
     )
 
 
-def _layout(first: bytes) -> _Layout:
-    fields = [
-        field.strip().strip(b'"') for field in first.removeprefix(BYTE_ORDER_MARK).split(b",")
-    ]
+def _layout(first: str, delimiter: str) -> _Layout:
+    fields = _fields(first, delimiter)
     columns = len(fields)
-    header = sum(not _is_number(field) for field in fields) > 1  # of one, it may be the label
+    words = [column for column, field in enumerate(fields) if not _is_number(field)]
+    # pandas names columns without a name by their numbers.
+    numbered = _are_numbers_in_order([field for field in fields if _is_number(field)])
+    header = len(words) > 1 or numbered  # a single word may be the label
+    named = names.chosen(fields).get(("labels", "all")) if header else None
     label: int | None = None
-    if header:
-        chosen = names.chosen(field.decode(errors="replace") for field in fields)
-        if name := chosen.get(("labels", "all")):
-            label = [field.decode(errors="replace") for field in fields].index(name)
-    elif not _is_square(columns) and _is_square(columns - 1):
+    if named:
+        label = fields.index(named)
+    elif not header and words in ([0], [columns - 1]):
+        (label,) = words
+    elif not words and not _is_square(columns) and _is_square(columns - 1):
         label = 0
     if not _is_square(columns - (label is not None)):
         raise DataError(
-            f"found {columns} columns, expected the pixels of a square image, and a label: in the "
-            "first column, or in one that the first line calls 'label'"
+            f"read as CSV: found {columns} columns, expected the pixels of a square image, and a "
+            "label in the first column, or in one that the first line calls 'label'; no other"
         )
-    return _Layout(columns, label, header)
+    return _Layout(columns, label, header, bool(named), delimiter)
 
 
 def _images(file: SourceFile, layout: _Layout) -> Iterator[Array]:
@@ -94,7 +110,7 @@ def _images(file: SourceFile, layout: _Layout) -> Iterator[Array]:
                 lines,
                 np.float32,
                 comments=None,
-                delimiter=",",
+                delimiter=layout.delimiter,
                 usecols=layout.pixels,
                 ndmin=2,
                 quotechar='"',
@@ -110,7 +126,7 @@ def _labels(file: SourceFile, layout: _Layout) -> Array:
     found: list[str] = []
     longest = 0
     for _, lines in _lines(file, layout):
-        labels = [line.split(",")[layout.label or 0].strip().strip('"') for line in lines]
+        labels = [_fields(line, layout.delimiter)[layout.label or 0] for line in lines]
         longest = max(longest, *map(len, labels))
         found += labels
         check_expansion(4 * longest * len(found), file.limit)
@@ -135,12 +151,16 @@ def _lines(file: SourceFile, layout: _Layout) -> Iterator[tuple[int, list[str]]]
                     continue
             if not line.strip():
                 continue
-            if (found := line.count(b",") + 1) != layout.columns:
+            text = _text(line, number)
+            found = text.count(layout.delimiter) + 1
+            if found != layout.columns and '"' in text:
+                found = len(_fields(text, layout.delimiter))
+            if found != layout.columns:
                 raise DataError(
                     f"found {found} columns in line {number}, expected {layout.columns}"
                 )
             first = first if lines else number
-            lines.append(line.rstrip(b"\r\n").decode())
+            lines.append(text)
             if len(lines) == together:
                 yield first, lines
                 lines = []
@@ -159,7 +179,32 @@ def _line(stream: BinaryIO, number: int) -> bytes:
     return line
 
 
-def _is_number(field: bytes) -> bool:
+def _text(line: bytes, number: int) -> str:
+    try:
+        return line.rstrip(b"\r\n").decode()
+    except UnicodeDecodeError:
+        raise DataError(f"line {number} is no text in UTF-8; save it as that") from None
+
+
+def _fields(line: str, delimiter: str) -> list[str]:
+    """What is between the delimiters, without spaces or quotes around it."""
+    if '"' not in line:
+        return [field.strip() for field in line.split(delimiter)]
+    try:
+        (fields,) = csv.reader([line], delimiter=delimiter, skipinitialspace=True)
+    except csv.Error as error:
+        raise DataError(f"read as CSV: {error}") from None
+    return [field.strip() for field in fields]
+
+
+def _are_numbers_in_order(fields: list[str]) -> bool:
+    """Whether they count from 0 or 1 on, as no image does."""
+    return len(fields) > 1 and any(
+        all(field == str(number) for number, field in enumerate(fields, first)) for first in (0, 1)
+    )
+
+
+def _is_number(field: str) -> bool:
     try:
         float(field)
     except ValueError:

@@ -103,7 +103,7 @@ def _scale(chunks: Chunks) -> int:
     if white:
         raise DataError(
             "found pixels of 0.0 and 1.0 alone, which may be black and white or two levels of 255; "
-            "save them as whole numbers, uint8"
+            "save them as 0 and 255, if they are black and white, else as uint8"
         )
     return 1
 
