@@ -177,7 +177,7 @@ def _instructions(value: Any) -> bytes:
         *("os.system", "builtins.eval", "builtins.getattr", "copyreg._reconstructor"),
         *("numpy.load", "numpy.fromfile", "numpy.memmap", "numpy.f2py.run_main"),
         *("numpy.testing._private.utils.runstring", "numpy.lib.format.read_array"),
-        *("numpy._core.multiarray.fromfile", "numpy._core.multiarray.scalar"),
+        *("numpy._core.multiarray.fromfile", "numpy._core.numeric.fromfile"),
         *("_codecs.decode", "codecs.open", "importlib.import_module"),
     ],
 )
@@ -258,6 +258,7 @@ class _Images:
 
 
 EIGHT = b"\x01" * 8
+SCALAR: Any = np.uint8(5).__reduce__()[0]
 PLAIN = _Type(3, "|", None, None, None, -1, -1, 0)
 BYTE = np.dtype("u1")
 ARRAY_STATES = {
@@ -281,6 +282,56 @@ ARRAY_STATES = {
     "a size beyond any integer": _Images(PLAIN, (10**5000,), EIGHT),
     "no type": _Images(None, (8,), EIGHT),  # type: ignore[arg-type]
 }
+
+
+SCALARS = {
+    "of objects": _Reduced(SCALAR, np.dtype("O"), [1]),
+    "of no type": _Reduced(SCALAR, np.ndarray, b"\x05"),
+    "longer than its data": _Reduced(SCALAR, np.dtype("f8"), b"\x05"),
+    "shorter than its data": _Reduced(SCALAR, np.dtype("u1"), EIGHT),
+    "of no data": _Reduced(SCALAR, np.dtype("u1"), None),
+    "of fields": _Reduced(
+        SCALAR, _Type(3, "|", None, ("a",), {"a": (BYTE, 9)}, -1, -1, 0), b"\x05"
+    ),
+}
+
+
+@pytest.mark.parametrize("scalar", SCALARS.values(), ids=SCALARS)
+def test_a_pickled_number_that_does_not_fit_its_data_is_refused(
+    path: Path, scalar: _Reduced
+) -> None:
+    _refusal(path, pickle.dumps({"labels": [scalar], "images": ARRAYS["images"]}))
+
+
+@pytest.mark.parametrize("protocol", range(6))
+@pytest.mark.parametrize("dtype", [">u2", "i8", "f4", "U4"])
+def test_a_list_of_what_an_array_had_is_that_array(path: Path, protocol: int, dtype: str) -> None:
+    labels = np.arange(4).astype(dtype)
+    listed = [*labels]
+    path.write_bytes(pickle.dumps({"labels": listed, "images": [*ARRAYS["images"]]}, protocol))
+    np.testing.assert_array_equal(readers.read(path, "labels", "train"), labels)
+    np.testing.assert_array_equal(readers.read(path, "images", "train"), ARRAYS["images"])
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_an_array_of_arrays_is_one(path: Path, protocol: int) -> None:
+    images = np.empty(len(ARRAYS["images"]), object)
+    images[:] = [*ARRAYS["images"]]
+    path.write_bytes(pickle.dumps({"images": images}, protocol))
+    np.testing.assert_array_equal(readers.read(path, "images", "train"), ARRAYS["images"])
+
+
+@either_kind
+@pytest.mark.parametrize("protocol", range(6))
+def test_a_pickle_of_one_array_is_what_it_can_be(path: Path, protocol: int, kind: Kind) -> None:
+    path.write_bytes(pickle.dumps(ARRAYS[kind], protocol))
+    np.testing.assert_array_equal(readers.read(path, kind, "train"), ARRAYS[kind])
+    assert readers.source(path).holding.either == (kind == "images")
+
+
+def test_of_many_names_some_are_told(path: Path) -> None:
+    told = _refusal(path, pickle.dumps({f"pixel{index}": [1] for index in range(784)}))
+    assert "pixel11 and 772 more, expected images of all" in told
 
 
 def test_a_pickled_array_may_be_of_plain_bytes(path: Path) -> None:
@@ -568,7 +619,8 @@ def test_an_npz_that_no_numpy_wrote_is_refused(path: Path, content: bytes) -> No
 def test_what_was_found_and_what_was_expected_are_told(path: Path) -> None:
     told = _refusal(path, BROKEN["npz of other names"])
     assert told.endswith(
-        "found pictures, names, expected images, of all or of the train part by name"
+        "found pictures, names, expected images of all or of the train part, by a name as images "
+        "or train_images"
     )
     assert "found labels, expected images" in _refusal(
         path, pickle.dumps({"labels": ARRAYS["labels"]})

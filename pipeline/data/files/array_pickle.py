@@ -14,7 +14,7 @@ import pickle
 import struct
 from typing import Any, ClassVar
 
-from pipeline.data.files.pickled_arrays import Document, PickledArray, PickledType
+from pipeline.data.files.pickled_arrays import Document, PickledArray, PickledType, shaped
 from pipeline.errors import DataError
 
 
@@ -72,6 +72,17 @@ class _FromBuffer(_Name):
         return array
 
 
+class _Scalar(_Name):
+    """A number, or a text, that was taken from an array, as `list(labels)` does."""
+
+    __slots__ = ()
+
+    def __call__(self, kind: object, data: object) -> Any:
+        if not isinstance(kind, PickledType):
+            raise DataError("expected a plain NumPy number")
+        return shaped(data, kind.dtype, (), fortran=False).item()
+
+
 class _Encode(_Name):
     """How protocol 2 writes bytes: as text, each of them once.
 
@@ -112,6 +123,7 @@ _ADMITTED: dict[tuple[str, str], Any] = {
 }
 for _core in ("numpy.core", "numpy._core"):
     _ADMITTED[f"{_core}.multiarray", "_reconstruct"] = _Reconstruct()
+    _ADMITTED[f"{_core}.multiarray", "scalar"] = _Scalar()
     _ADMITTED[f"{_core}.numeric", "_frombuffer"] = _FromBuffer()
 
 
@@ -159,5 +171,8 @@ class _ArrayUnpickler(pickle._Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self._admitted:
-            raise DataError(f"found a reference to {module}.{name}, which is not needed for arrays")
+            raise DataError(
+                f"found a reference to {module}.{name}, which is not needed for arrays; save a "
+                "dict of NumPy arrays"
+            )
         return self._admitted[module, name]

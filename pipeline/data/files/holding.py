@@ -1,6 +1,6 @@
 """What a reader says of a file: the parts it holds, and how to get their images and labels."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ Part = Literal["train", "validation", "test"]
 Place = Part | Literal["all"]  # what has no parts is all there is
 Chunks = Callable[[], Iterator[Array]]  # called again, it begins again
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
+MOST_LISTED = 12  # names
 CHUNK_BYTES = 16 * 2**20  # of images that are handed on at a time, so memory stays bounded
 
 
@@ -61,6 +62,15 @@ class Holding:
             either,
         )
 
+    @classmethod
+    def one(cls, form: str, array: Callable[[], Array]) -> "Holding":
+        """What holds one array without a name: labels, if it has one dimension, else either."""
+        shape = array().shape
+        found = f"an array of shape {shape}"
+        if len(shape) < 2 or shape[1:] == (1,):
+            return cls.whole(form, found, labels=array)
+        return cls.whole(form, found, lambda: chunks(array()), array, either=True)
+
     @property
     def parts(self) -> tuple[Part, ...]:
         """The parts that it distinguishes, in order; none, if it is one whole."""
@@ -83,8 +93,16 @@ class Holding:
             if place in held:
                 return place
         raise DataError(
-            f"found {self.contents}, expected {kind}, of all or of the {part} part by name"
+            f"found {self.contents}, expected {kind} of all or of the {part} part, by a name as "
+            f"{kind} or {part}_{kind}"
         )
+
+
+def listed(names: Iterable[str]) -> str:
+    """Some of `names`, and how many more there are."""
+    shown = list(names)
+    more = len(shown) - MOST_LISTED
+    return ", ".join(shown[:MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def chunks(array: Array) -> Iterator[Array]:

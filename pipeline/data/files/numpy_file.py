@@ -8,7 +8,7 @@ from typing import BinaryIO
 import numpy as np
 
 from pipeline.data.files import names
-from pipeline.data.files.holding import Array, Chunks, Holding, chunks
+from pipeline.data.files.holding import Array, Chunks, Holding, chunks, listed
 from pipeline.data.files.pickled_arrays import shaped
 from pipeline.data.files.source_file import STEP, SourceFile, check_expansion
 from pipeline.errors import DataError
@@ -30,10 +30,10 @@ def hold(file: SourceFile) -> Holding:
         DataError: it is no archive of arrays.
     """
     if file.start.startswith(NPY):
-        return _of_one("an .npy file", lambda: _read_npy(file))
+        return Holding.one("an .npy file", lambda: _read_npy(file))
     held = _members(file)
     if held == [UNNAMED]:
-        return _of_one("an .npz file", lambda: _read_member(file, UNNAMED))
+        return Holding.one("an .npz file", lambda: _read_member(file, UNNAMED))
     chosen = names.chosen(held)
 
     def read(name: str) -> Callable[[], Array]:
@@ -46,17 +46,8 @@ def hold(file: SourceFile) -> Holding:
         "an .npz file",
         {place: pieces(name) for (kind, place), name in chosen.items() if kind == "images"},
         {place: read(name) for (kind, place), name in chosen.items() if kind == "labels"},
-        ", ".join(held) or "nothing",
+        listed(held) or "nothing",
     )
-
-
-def _of_one(form: str, read: Callable[[], Array]) -> Holding:
-    """A file of one array without a name: of one dimension it can be labels alone."""
-    array = read()
-    found = f"an array of shape {array.shape}"
-    if array.ndim < 2 or array.shape[1:] == (1,):
-        return Holding.whole(form, found, labels=read)
-    return Holding.whole(form, found, lambda: chunks(read()), read, either=True)
 
 
 def _members(file: SourceFile) -> list[str]:

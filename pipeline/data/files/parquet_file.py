@@ -11,7 +11,7 @@ import numpy as np
 import psutil
 
 from pipeline.data.files import names, pictures
-from pipeline.data.files.holding import Array, Holding
+from pipeline.data.files.holding import Array, Holding, listed
 from pipeline.data.files.source_file import ALWAYS_ALLOWED, SourceFile, check_expansion
 from pipeline.errors import DataError
 
@@ -45,7 +45,7 @@ def hold(file: SourceFile) -> Holding:
         column = _picture_column(schema.field(image)) if image else None
     return Holding.whole(
         FORM,
-        f"columns {', '.join(schema.names)}",
+        f"columns {listed(schema.names)}",
         None if column is None else lambda: _images(file, column),
         None if label is None else lambda: _labels(file, label, classes),
     )

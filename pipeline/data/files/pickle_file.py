@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pipeline.data.files import array_pickle, names, pickled_arrays
-from pipeline.data.files.holding import Array, Chunks, Holding, Place, chunks
+from pipeline.data.files.holding import Array, Chunks, Holding, Place, chunks, listed
 from pipeline.data.files.source_file import SourceFile
 from pipeline.errors import DataError
 
@@ -40,7 +40,7 @@ def hold(file: SourceFile) -> Holding:
             {place: held[name] for (kind, place), name in chosen.items() if kind == "images"},
             {place: held[name] for (kind, place), name in chosen.items() if kind == "labels"},
             size,
-            ", ".join(held) or "no array",
+            listed(held) or "no array",
         )
     if isinstance(loaded, tuple | list):
         if len(loaded) in PAIRS and all(map(_is_pair, loaded)):
@@ -60,7 +60,9 @@ def hold(file: SourceFile) -> Holding:
             size,
             f"{len(pairs)} pair(s) of images and labels",
         )
-    raise DataError(f"found a pickled {type(loaded).__name__}, expected a dict of arrays")
+    if isinstance(loaded, pickled_arrays.PickledArray):
+        return Holding.one("a pickled array", lambda: pickled_arrays.as_array(loaded, size))
+    raise DataError(f"found a pickled {type(loaded).__name__}, expected arrays")
 
 
 def _is_pair(value: object) -> bool:

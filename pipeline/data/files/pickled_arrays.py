@@ -118,7 +118,8 @@ class _Arrays:
         if isinstance(value, PickledArray):
             _, shape, kind, fortran, data = value.state
             if kind.dtype.hasobject and isinstance(data, list):
-                return self._listed(data, MOST_LEVELS).reshape(shape)
+                elements = self._listed(data, MOST_LEVELS)
+                return elements.reshape(*shape, *elements.shape[1:])
             return shaped(data, kind.dtype, shape, fortran=bool(fortran))
         return self._listed(value, 1)
 
