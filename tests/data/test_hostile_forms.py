@@ -288,6 +288,29 @@ def test_names_that_begin_with_a_dot_are_left_out(tmp_path: Path) -> None:
     assert preparation.read(sources(folder), 42, unheard).classes.tolist() == ["five", "four"]
 
 
+def test_what_is_left_out_of_a_folder_is_told(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        folder_of_classes(tmp_path / part)
+    (tmp_path / "train/six").mkdir()
+    (tmp_path / "README.txt").touch()
+    notes: list[str] = []
+    dataset = preparation.read(sources(tmp_path), 42, notes.append)
+    assert dataset.classes.tolist() == ["five", "four"]
+    assert notes == [
+        f"{tmp_path}: left out what is beside the folders: README.txt",
+        f"{tmp_path}: no class: six, a folder without a picture",
+    ]
+
+
+def test_a_part_without_classes_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder_of_classes(folder / "train")
+    (folder / "test").mkdir()
+    (folder / "test/1.png").write_bytes(PICTURE)
+    told = refusal(folder)
+    assert "found 1 pictures in test without folders of classes, 6 pictures in train" in told
+
+
 def test_the_first_images_of_a_folder_are_of_all_its_classes_in_their_shares(
     tmp_path: Path,
 ) -> None:
@@ -467,8 +490,8 @@ PARQUETS: dict[str, tuple[bytes, str]] = {
         "expected at most",
     ),
     "labels with fractions": (
-        written({"image": [PICTURE] * 20, "label": np.zeros(20)}),
-        "found labels of type float",
+        written({"image": [PICTURE] * 20, "label": np.full(20, 0.5)}),
+        "found label values with fractions",
     ),
     "no pictures": (written({"image": [b"five"] * 3, "label": [1, 2, 3]}), "row 0: not a readable"),
     "a picture left out": (
@@ -503,13 +526,30 @@ def test_a_parquet_file_is_read_however_it_is_packed(tmp_path: Path, compression
     np.testing.assert_array_equal(readers.read(path, "labels", "train"), LABELS[:20])
 
 
-def test_names_that_a_hub_gives_to_too_few_labels_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["a", "b"], "found labels from 0 to 2, of 2 names"),
+        (["a", "b", "a"], "found one name for several labels: a, b, a"),
+    ],
+)
+def test_names_of_a_hub_that_do_not_fit_the_labels_are_refused(
+    tmp_path: Path, names: list[str], told: str
+) -> None:
     path = tmp_path / "table.parquet"
-    described = {"info": {"features": {"label": {"names": ["a", "b"]}}}}
+    described = {"info": {"features": {"label": {"names": names}}}}
     columns = pa.table({"image": [PICTURE] * 3, "label": [0, 1, 2]})
     metadata = {"huggingface": json.dumps(described)}
     pyarrow.parquet.write_table(columns.replace_schema_metadata(metadata), path)
-    assert "found labels from 0 to 2, of 2 names" in refusal(path)
+    assert told in refusal(path)
+
+
+def test_a_parquet_file_may_hold_whole_numbers_as_floats(tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    images = [png(image) for image in IMAGES[:20]]
+    path.write_bytes(written({"img": images, "label": LABELS[:20].astype(float)}))
+    np.testing.assert_array_equal(readers.read(path, "images", "train"), IMAGES[:20])
+    np.testing.assert_array_equal(readers.read(path, "labels", "train"), LABELS[:20])
 
 
 def _itself() -> list[Any]:

@@ -256,6 +256,25 @@ def test_a_class_of_one_image_cannot_be_held_out(tmp_path: Path) -> None:
         preparation.read(sources(path), SEED, unheard)
 
 
+def test_other_labels_for_the_images_that_are_held_out_are_refused(
+    tmp_path: Path, train: Path
+) -> None:
+    np.save(tmp_path / "labels.npy", LABELS)
+    section = sources(train, test_labels=str(tmp_path / "labels.npy"))
+    with pytest.raises(DataError, match=f"labels.npy: found other labels .* expected {train} ag"):
+        preparation.read(section, SEED, unheard)
+
+
+@pytest.mark.parametrize(("lightest", "told"), [(1, True), (16, True), (17, False)])
+def test_images_that_are_nearly_black_are_told(tmp_path: Path, lightest: int, told: bool) -> None:
+    path = _write(tmp_path / "train", np.minimum(IMAGES, lightest))
+    notes: list[str] = []
+    preparation.read(sources(path), SEED, notes.append)
+    assert notes == [
+        f"{path}: nearly black: taken as levels of 255, and none is above {lightest}"
+    ] * int(told)
+
+
 def test_the_summary_counts_duplicates_and_test_images_seen_in_training() -> None:
     dataset = Dataset(
         train_images=IMAGES[[0, 1, 1, 1, 2]],

@@ -12,7 +12,7 @@ PARTS: dict[str, Part] = {
 }
 # Of two that mean the same, the first is taken: scikit-learn's digits have `images` and `data`.
 KINDS: dict[Kind, tuple[str, ...]] = {
-    "images": ("images", "image", "imgs", "x", "data", "pixels"),
+    "images": ("images", "image", "imgs", "img", "x", "data", "pixels"),
     "labels": ("labels", "label", "y", "target", "targets", "class"),
 }
 

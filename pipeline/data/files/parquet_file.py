@@ -73,6 +73,8 @@ def _class_names(metadata: dict[bytes, bytes], label: str | None) -> list[str]:
         return []
     if not isinstance(described, list) or not all(isinstance(name, str) for name in described):
         return []
+    if len(set(described)) < len(described):
+        raise DataError(f"found one name for several labels: {listed(described)}")
     return described
 
 
@@ -106,9 +108,9 @@ def _labels(file: SourceFile, column: str, classes: list[str]) -> Array:
     if kinds == {str}:
         longest = max(map(len, found))
         check_expansion(4 * longest * len(found), file.limit)
-    elif kinds != {int}:
+    elif kinds not in ({int}, {float}):
         named = ", ".join(sorted(kind.__name__ for kind in kinds)) or "nothing"
-        raise DataError(f"found labels of type {named}, expected whole numbers or text")
+        raise DataError(f"found labels of type {named}, expected whole numbers or text, one each")
     if classes and kinds == {int}:
         if not 0 <= min(found) <= max(found) < len(classes):
             raise DataError(

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.data.files import names, pictures
-from pipeline.data.files.holding import Array, Chunks, Holding, Place
+from pipeline.data.files.holding import Array, Chunks, Holding, Place, listed
 from pipeline.data.files.source_file import allowed, check_expansion
 from pipeline.errors import DataError
 from pipeline.outs import artifacts
@@ -35,6 +35,15 @@ class _Pictures:
     of: Array
     files: Sequence[str]
 
+    @property
+    def empty(self) -> list[str]:
+        counts = np.bincount(self.of, minlength=len(self.classes))
+        return [name for name, count in zip(self.classes, counts, strict=False) if not count]
+
+    def __str__(self) -> str:
+        without = "" if self.classes else " without folders of classes"
+        return f"{len(self.files)} pictures in {self.root.name}{without}"
+
     def names(self) -> Iterator[str]:
         return (path.relative_to(self.root).as_posix() for path in self.paths())
 
@@ -47,19 +56,23 @@ def hold(path: Path) -> Holding:
     """What the folder `path` holds, by the names of the folders in it.
 
     Raises:
-        DataError: it holds no pictures, or pictures beside folders, or a link that leads out of it.
+        DataError: it holds no pictures, or files beside its classes, or a link that leads out.
     """
     root = path.resolve()
-    folders, _ = _listed(path, root)
+    folders, files = _listed(path, root)
     places: dict[Place, _Pictures] = {}
+    notes: list[str] = []
     if folders and all(map(names.part, folders)):
         for name in folders:
             places[names.part(name) or "all"] = _pictures(path / name, root)
         if len(places) < len(folders):
             raise DataError(f"found {', '.join(folders)}, expected one folder for each part")
+        if files:
+            notes.append(f"left out what is beside the folders: {listed(files)}")
     else:
         places["all"] = _pictures(path, root)
-    contents = ", ".join(f"{len(found.files)} pictures" for found in places.values())
+    for found in places.values():
+        notes += (f"no class: {name}, a folder without a picture" for name in found.empty)
 
     def images(found: _Pictures) -> Chunks:
         return lambda: pictures.chunked(_decoded(found))
@@ -71,7 +84,8 @@ def hold(path: Path) -> Holding:
         FORM,
         {place: images(found) for place, found in places.items()},
         {place: labels(found) for place, found in places.items() if found.classes},
-        contents,
+        ", ".join(map(str, places.values())),
+        tuple(notes),
         names={place: found.names for place, found in places.items()},
     )
 

@@ -17,6 +17,7 @@ Note = Callable[[str], None]
 # The weights of red, green and blue in a grey (ITU-R BT.601), as Pillow rounds them; they sum to
 # 2 ** 16, so that a grey in colours stays as it is.
 WEIGHTS = np.array([19595, 38470, 7471], np.uint32)
+DARK = 16  # what has no level above this may have been counted otherwise: scikit-learn's digits
 SHAPES = "(count, side, side), (count, side * side), or with 1 or 3 channels"
 
 
@@ -43,7 +44,7 @@ def levels(chunks: Chunks, note: Note, *, to_grey: bool, transpose: bool) -> Ite
             told.add(text)
             note(text)
 
-    scale, side = None, None
+    scale, side, lightest = None, None, 0
     for chunk in chunks():
         shaped = _channels_last(chunk)
         if shaped.dtype != np.uint8:
@@ -62,7 +63,10 @@ def levels(chunks: Chunks, note: Note, *, to_grey: bool, transpose: bool) -> Ite
         side = side or shaped.shape[1]
         if shaped.shape[1] != side:
             raise DataError(f"found images of several sizes, {side} and {shaped.shape[1]} pixels")
+        lightest = max(lightest, int(shaped.max()))
         yield np.ascontiguousarray(shaped.transpose(0, 2, 1) if transpose else shaped)
+    if lightest <= DARK:
+        say(f"nearly black: taken as levels of 255, and none is above {lightest}")
 
 
 def _channels_last(images: Array) -> Array:

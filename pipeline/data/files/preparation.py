@@ -68,6 +68,11 @@ class _Reading:
         if validating and self.section.validation == "test":
             test = self._tested(*self.train, "validation", images_, classes)
         elif self.test[0] == train_path and "test" not in self._source(train_path).holding.parts:
+            if self.test[1] != labels_path:
+                raise DataError(
+                    f"{self.test[1]}: found other labels for the images of {train_path}, of which "
+                    f"some are held out, expected {labels_path} again"
+                )
             with told(labels_path):
                 held_out = _stratified(indices, classes, self.section.test_fraction, seed)
             test = _chosen(images_, held_out), indices[held_out]
