@@ -5,6 +5,7 @@ Only the module of the command that is called is imported, since MLflow alone ta
 
 import argparse
 import importlib
+import io
 import os
 import signal
 import sys
@@ -37,6 +38,8 @@ def main(arguments: list[str] | None = None) -> None:
     given = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(prog="python -m pipeline", description="Run a command.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    if isinstance(sys.stdout, io.TextIOWrapper):  # it may have no letter for a path or a class
+        sys.stdout.reconfigure(errors="backslashreplace")
     with errors.reported(), _read():
         for name, text in COMMANDS.items():
             command = commands.add_parser(name, help=text)

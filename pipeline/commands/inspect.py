@@ -42,10 +42,9 @@ def main(*, paths: list[Path], sheet: Path) -> None:
 
     Raises:
         DataError: one can't be read, or none has images.
-        StorageError: the sheet can't be written, or is a file that no one drew.
+        StorageError: the sheet can't be written, or would be written over another file.
     """
-    if sheet.exists() and not _is_png(sheet):
-        raise StorageError(f"{sheet}: is there, and no PNG, which --sheet would write over")
+    _check(sheet, paths)
     inspected = [inspect(path) for path in dict.fromkeys(paths)]
     for one in inspected:
         print(f"{one.path}: {one.form}")
@@ -56,12 +55,19 @@ def main(*, paths: list[Path], sheet: Path) -> None:
     pairs = _pairs(inspected)
     _draw(*pairs[0], sheet)
     print(f"\nwritten to {sheet}")
-    print(f"\nfor params.yaml:\n\n{_section(pairs)}")
+    print(f"\nfor params.yaml:\n\n{_lines(pairs)}")
 
 
-def _is_png(path: Path) -> bool:
-    with artifacts.open_file(path) as file:
-        return file.read(len(pictures.PNG)) == pictures.PNG
+def _check(sheet: Path, paths: list[Path]) -> None:
+    """Refuse to draw where another file would be lost, or a folder get one image more."""
+    drawn = sheet.resolve()
+    for path in map(Path.resolve, paths):
+        if path == drawn or (path.is_dir() and path in drawn.parents):
+            raise StorageError(f"{sheet}: is one of the images, which --sheet would change")
+    if sheet.exists():
+        with artifacts.open_file(sheet) as file:
+            if file.read(len(pictures.PNG)) != pictures.PNG:
+                raise StorageError(f"{sheet}: is there, and no PNG, which --sheet would write over")
 
 
 Pair = tuple[Inspected, Inspected | None]  # images and their labels
@@ -95,25 +101,41 @@ def _draw(one: Inspected, labels: Inspected | None, sheet: Path) -> None:
         artifacts.write_figure(sheet, contact_sheet(one.path.name, samples))
 
 
-def _section(pairs: list[Pair]) -> str:
-    """The lines of `prepare` that read the first as training images, the second as test images."""
-    train, labels = pairs[0]
-    if labels is None:
-        return f"# {train.path} has no labels, which `prepare` needs: name a file of them, too"
-    test, test_labels = next(((one, its) for one, its in pairs[1:] if its), (train, labels))
-    in_colour = any(found.in_colour for one in (train, test) for found in one.found)
-    section = Sources(
+def _lines(pairs: list[Pair]) -> str:
+    """The section `prepare` for `pairs`, below what `prepare` says against it, if anything."""
+    from pipeline.data.files import preparation
+
+    section = _section(pairs)
+    if section is None:
+        return (
+            f"# {pairs[0][0].path} has no labels, which `prepare` needs: name a file of them, too"
+        )
+    lines = ["prepare:"]
+    lines += [f"  {key}: {_written(value)}" for key, value in section.model_dump().items()]
+    try:
+        preparation.read(section, 0, lambda _: None)
+    except DataError as error:
+        lines.insert(0, f"# `prepare` refuses these: {error}")
+    return "\n".join(lines)
+
+
+def _section(pairs: list[Pair]) -> Sources | None:
+    """What reads the first as training images, the second as test images."""
+    if pairs[0][1] is None:
+        return None
+    labelled = [(one, labels) for one, labels in pairs if labels]
+    train, labels = labelled[0]
+    test, test_labels = labelled[1] if len(labelled) > 1 else labelled[0]
+    return Sources(
         train_images=str(train.path),
         train_labels=str(labels.path),
         test_images=str(test.path),
-        test_labels=str((test_labels or labels).path),
+        test_labels=str(test_labels.path),
         validation="leave_out",
         test_fraction=TEST_FRACTION,
-        to_grey=in_colour,
+        to_grey=any(found.in_colour for one in (train, test) for found in one.found),
         transpose=False,
     )
-    lines = (f"  {key}: {_written(value)}" for key, value in section.model_dump().items())
-    return "\n".join(["prepare:", *lines])
 
 
 def _written(value: Any) -> str:

@@ -96,8 +96,9 @@ def _place(source: readers.Source, place: Place, notes: dict[str, None]) -> Foun
     labels = None
     if place in held.labels:
         try:
+            stored = source.labels(part)
             with told(source.path):
-                labels = class_labels.flat(source.labels(part), None, notes.setdefault)
+                labels = class_labels.flat(stored, None, notes.setdefault)
         except DataError:
             if not either:
                 raise
@@ -120,11 +121,15 @@ def _images(
     source: readers.Source, part: Part, found: Found, labels: Array | None, notes: dict[str, None]
 ) -> Found:
     """`found`, with what there is to say of the images."""
+    noted: dict[str, None] = {}
     try:
-        return _seen(_batches(source, part, notes, to_grey=False), replace(found), labels)
+        seen = _seen(_batches(source, part, noted, to_grey=False), replace(found), labels)
     except ColourError:
+        noted.clear()  # what was understood of those before the first in colour
         in_colour = replace(found, in_colour=True)
-        return _seen(_batches(source, part, notes, to_grey=True), in_colour, labels)
+        seen = _seen(_batches(source, part, noted, to_grey=True), in_colour, labels)
+    notes.update(noted)
+    return seen
 
 
 def _batches(

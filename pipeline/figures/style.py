@@ -1,6 +1,7 @@
 """The one look of every figure."""
 
 import shutil
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -54,7 +55,9 @@ def applied(*, usetex: bool) -> Iterator[None]:
             "install LaTeX (Debian: texlive-latex-extra dvipng cm-super) or set it to false"
         )
     settings: Any = {**STYLE, "text.usetex": usetex}
-    with mpl.rc_context(mpl.rcParamsDefault), mpl.rc_context(settings):
+    with mpl.rc_context(mpl.rcParamsDefault), mpl.rc_context(settings), warnings.catch_warnings():
+        # The name of a class may have letters that the font lacks; a box stands for each.
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)
         yield
 
 
@@ -84,6 +87,7 @@ def class_name(name: object) -> str:
 
 def literal(text: str) -> str:
     """What Matplotlib, or LaTeX, draws as `text`, whatever characters it has."""
+    text = text.encode(errors="backslashreplace").decode()  # a path may be no text
     if mpl.rcParams["text.usetex"]:
         return text.translate(IN_LATEX)
     return text.replace("$", r"\$")  # which would begin a formula

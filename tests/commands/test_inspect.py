@@ -11,8 +11,11 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from pipeline.commands import inspect
+from pipeline.data.files import holding, preparation
+from pipeline.data.files.holding import Array
 from pipeline.data.files.sources import Sources
 from pipeline.errors import DataError, StorageError
+from tests.data.sections import unheard
 from tests.data.test_forms import IMAGES, LABELS, WORDS, idx, png
 
 ROOT = Path(__file__).parents[2]
@@ -98,6 +101,69 @@ def test_labels_that_are_not_as_many_as_the_images_are_refused(
         told(capsys, "a.npz")
 
 
+@pytest.mark.parametrize(
+    ("content", "told_"),
+    [
+        ({"images": IMAGES, "labels": LABELS * 0}, "found 1 class(es), expected 2 to 256"),
+        ({"images": IMAGES[:10], "labels": np.arange(10)}, "found one image of class 0"),
+        (
+            {"x_train": IMAGES[:80], "y_train": LABELS[:80], "x_test": IMAGES[80:]},
+            "expected labels of all or of the test part",
+        ),
+    ],
+)
+def test_what_prepare_refuses_is_told_above_the_section(
+    capsys: pytest.CaptureFixture[str], content: dict[str, Array], told_: str
+) -> None:
+    np.savez("a.npz", **content)  # type: ignore[arg-type]
+    printed = told(capsys, "a.npz")
+    with pytest.raises(DataError) as caught:
+        preparation.read(section(printed), 42, unheard)
+    assert told_ in str(caught.value)
+    assert f"\n# `prepare` refuses these: {caught.value}\nprepare:\n" in printed
+
+
+def test_a_file_that_cannot_be_read_is_named_once(capsys: pytest.CaptureFixture[str]) -> None:
+    np.savez("a.npz", images=IMAGES, labels=WORDS[LABELS].astype(object))
+    with pytest.raises(DataError) as caught:
+        told(capsys, "a.npz")
+    assert str(caught.value).count("a.npz") == 1
+
+
+def test_greys_before_the_first_image_in_colour_are_weighed_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = np.stack([IMAGES] * 3, axis=3)
+    images[-1, 0, 0] = (255, 0, 0)
+    np.savez("a.npz", images=images, labels=LABELS)
+    monkeypatch.setattr(holding, "CHUNK_BYTES", images[:50].nbytes)
+    printed = told(capsys, "a.npz")
+    assert "colours weighed to a grey" in printed
+    assert "kept as colours" not in printed
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_name_whose_letters_the_font_lacks_is_drawn_without_a_warning(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    np.savez("a.npz", images=IMAGES, labels=np.array(["日本", "five"])[LABELS % 2])
+    assert "  日本       " in told(capsys, "a.npz")
+
+
+def test_a_path_that_is_no_text_is_told_in_what_can_be_printed() -> None:
+    name = os.fsdecode(b"a\xff.npz")
+    with Path(name).open("wb") as file:
+        np.savez(file, images=IMAGES, labels=LABELS)
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "inspect", name],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("a\\udcff.npz: an .npz file\n")
+
+
 def test_many_classes_are_told_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     np.savez("a.npz", images=IMAGES, labels=np.arange(120) // 2)
     assert "  60 classes, the first part's of 2 to 2\n" in told(capsys, "a.npz")
@@ -118,7 +184,21 @@ def test_a_sheet_is_drawn_over_a_sheet_and_over_nothing_else(
     np.savez("a.npz", images=IMAGES, labels=LABELS)
     told(capsys, "a.npz")
     told(capsys, "a.npz")
-    before = Path("a.npz").read_bytes()
-    with pytest.raises(StorageError, match=r"^a\.npz: is there, and no PNG"):
-        told(capsys, "a.npz", sheet="a.npz")
-    assert Path("a.npz").read_bytes() == before
+    Path("notes.txt").write_text("mine")
+    with pytest.raises(StorageError, match=r"^notes\.txt: is there, and no PNG"):
+        told(capsys, "a.npz", sheet="notes.txt")
+    assert Path("notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("sheet", ["five/1.png", "sheet.png", "../here/five/sheet.png"])
+def test_a_sheet_is_never_one_of_the_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], sheet: str
+) -> None:
+    (tmp_path / "here/five").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    Path("five/1.png").write_bytes(png(IMAGES[0]))
+    path = "five/1.png" if sheet == "five/1.png" else "."
+    with pytest.raises(StorageError, match=f"^{sheet}: is one of the images"):
+        told(capsys, path, sheet=sheet)
+    assert Path("five/1.png").read_bytes() == png(IMAGES[0])
+    assert [*Path().rglob("*.png")] == [Path("five/1.png")]
