@@ -90,7 +90,7 @@ def inspect(path: Path, labels_path: Path | None = None) -> Inspected:
 
 
 def _place(source: readers.Source, place: Place, notes: dict[str, None]) -> Found:
-    """What is at `place`; an array without a name is what it can be."""
+    """What is at `place`; an array without a name is labels, if it can be."""
     part: Part = "train" if place == "all" else place
     held, either = source.holding, source.holding.either
     labels = None
@@ -103,12 +103,8 @@ def _place(source: readers.Source, place: Place, notes: dict[str, None]) -> Foun
             if not either:
                 raise
     found = Found(place)
-    if place in held.images:
-        try:
-            found = _images(source, part, found, labels, notes)
-        except DataError:
-            if not either or labels is None:
-                raise
+    if place in held.images and not (either and labels is not None):
+        found = _images(source, part, found, labels, notes)
     if labels is not None:
         with told(source.path):
             class_labels.flat(labels, found.images or None, notes.setdefault)

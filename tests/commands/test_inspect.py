@@ -66,6 +66,17 @@ def test_images_and_labels_in_files_of_their_own_find_each_other(
         assert sheet.height > 750  # a row for each of ten classes
 
 
+def test_one_hot_labels_are_no_images_whatever_their_shape(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    np.save("images.npy", IMAGES)
+    np.save("labels.npy", np.eye(9, dtype=np.uint8)[LABELS % 9])
+    printed = told(capsys, "images.npy", "labels.npy")
+    assert "labels.npy: an .npy file\n  one-hot labels taken as" in printed
+    assert "\n  120 labels\n" in printed
+    assert section(printed).train_labels == "labels.npy"
+
+
 def test_an_image_twice_is_a_duplicate_and_a_class_has_its_name(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

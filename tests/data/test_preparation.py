@@ -265,6 +265,15 @@ def test_other_labels_for_the_images_that_are_held_out_are_refused(
         preparation.read(section, SEED, unheard)
 
 
+@pytest.mark.parametrize("array", [IMAGES, np.eye(4, dtype=np.uint8)[LABELS % 4]])
+def test_one_array_is_not_taken_for_images_and_for_their_labels(
+    tmp_path: Path, array: npt.NDArray[Any]
+) -> None:
+    np.save(tmp_path / "one.npy", array)
+    with pytest.raises(DataError, match=r"one.npy: found an array of shape \(35, 4.* or labels"):
+        preparation.read(sources(tmp_path / "one.npy"), SEED, unheard)
+
+
 @pytest.mark.parametrize(("lightest", "told"), [(1, True), (16, True), (17, False)])
 def test_images_that_are_nearly_black_are_told(tmp_path: Path, lightest: int, told: bool) -> None:
     path = _write(tmp_path / "train", np.minimum(IMAGES, lightest))

@@ -183,7 +183,7 @@ def _text(line: bytes, number: int) -> str:
     try:
         return line.rstrip(b"\r\n").decode()
     except UnicodeDecodeError:
-        raise DataError(f"line {number} is no text in UTF-8; save it as that") from None
+        raise DataError(f"read as CSV: line {number} is no text in UTF-8") from None
 
 
 def _fields(line: str, delimiter: str) -> list[str]:

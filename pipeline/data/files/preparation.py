@@ -103,6 +103,11 @@ class _Reading:
         self, images_path: Path, labels_path: Path, parts: list[Part]
     ) -> tuple[Images, Array]:
         """The images of `parts`, (n, side, side), and their labels as they are called, (n,)."""
+        if images_path == labels_path and (held := self._source(images_path).holding).either:
+            raise DataError(
+                f"{images_path}: found {held.contents}, images or labels, expected a file of "
+                "either, or one that names both"
+            )
         counts: list[int] = []
 
         def counted(part: Part) -> Iterator[Images]:
