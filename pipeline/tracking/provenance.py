@@ -70,15 +70,15 @@ def test_data_digest() -> str:
 
 
 def lock_entry(state: StageState) -> str:
-    """`state` in the form of dvc.lock: the command, and each dep, param and out."""
+    """`state` in the form and order of dvc.lock: the command, and each dep, param and out."""
 
     def listed(hashes: Hashes) -> list[dict[str, str]]:
-        return [{"path": path, "hash": "md5", "md5": md5} for path, md5 in hashes.items()]
+        return [{"path": path, "hash": "md5", "md5": md5} for path, md5 in sorted(hashes.items())]
 
     entry = {
         "cmd": state.cmd,
         "deps": listed(state.deps),
-        "params": {str(PARAMS): state.params},
+        "params": {str(PARAMS): dict(sorted(state.params.items()))},
         "outs": listed(state.outs),
     }
     text = io.StringIO()

@@ -111,8 +111,10 @@ def test_a_run_has_its_stages_entry_of_dvc_lock(
 ) -> None:
     (run,) = [run for run in repository.runs() if run.data.tags["dvc.stage"] == stage]
     file = repository.client.download_artifacts(run.info.run_id, "dvc.lock.yaml", str(tmp_path))
+    state = dvc_lock.locked(stage, repository.path)
+    assert Path(file).read_text() == provenance.lock_entry(state)
     Path(file).rename(tmp_path / "dvc.lock")
-    assert dvc_lock.locked(stage, tmp_path) == dvc_lock.locked(stage, repository.path)
+    assert dvc_lock.locked(stage, tmp_path) == state
 
 
 @pytest.mark.parametrize(
