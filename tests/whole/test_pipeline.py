@@ -18,6 +18,7 @@ from PIL import Image
 from pipeline.data import datasets
 from pipeline.data.files import readers
 from pipeline.outs import dvc_lock, machine
+from pipeline.tracking import provenance
 from tests.whole.conftest import ROOT, STAGES, Repository, copied, make_repository
 
 pytestmark = pytest.mark.slow
