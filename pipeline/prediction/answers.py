@@ -36,15 +36,20 @@ def answers(
         for batch in _batches(source, part, settings):
             with told(source.path):
                 answered = answer(batch)
-            called = np.array(list(islice(names, len(batch))), dtype=str)
+            called = np.array([*map(_text, islice(names, len(batch)))], dtype=str)
             yield {
-                "input": np.full(len(batch), str(source.path)),
+                "input": np.full(len(batch), _text(str(source.path))),
                 "part": np.full(len(batch), part if source.holding.parts else ""),
                 "number": np.arange(number, number + len(batch)),
                 "name": called if len(called) else np.full(len(batch), ""),
                 **answered,
             }
             number += len(batch)
+
+
+def _text(name: str) -> str:
+    """`name` as text that can be written: a file's need not be, and such bytes become escapes."""
+    return name.encode(errors="backslashreplace").decode()
 
 
 def _batches(source: Source, part: Part, settings: Sources) -> Iterator[Images]:
