@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 from pipeline import errors
 
+STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
 COMMANDS = {
     "repro": "run what is out of date, and show the results",
     "doctor": "check what the pipeline needs of this machine, one line each",
@@ -35,6 +36,7 @@ COMMANDS = {
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command that `arguments`, by default the command line's, name."""
+    _open_streams()
     given = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(prog="python -m pipeline", description="Run a command.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
@@ -51,12 +53,24 @@ def main(arguments: list[str] | None = None) -> None:
         module.main(**options)
 
 
+def _open_streams() -> None:
+    """Let standard streams that the caller has closed lead nowhere.
+
+    Files that are opened later would get their numbers, and in them what libraries have to say.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= STANDARD_ERROR:
+        os.set_inheritable(number, True)
+    os.close(number)
+    sys.stdout = sys.stdout or os.fdopen(STANDARD_OUTPUT, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(STANDARD_ERROR, "w", closefd=False)
+
+
 @contextmanager
 def _read() -> Iterator[None]:
     """End without a word, as other programs do, when nobody reads what is printed any more."""
     try:
         yield
-        print(end="", flush=True)  # to none, if standard output is closed
+        print(end="", flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)

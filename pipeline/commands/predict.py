@@ -2,6 +2,8 @@
 
 import argparse
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +14,6 @@ from pipeline.prediction import ENDINGS
 from pipeline.training.declaration import trainings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pipeline.prediction.files import Columns
 
 
@@ -54,7 +54,9 @@ def main(*, inputs: list[Path], output: Path, stage: str) -> None:
             f"{output}: found the ending '{output.suffix}', expected {', '.join(ENDINGS)}"
         )
     if output.exists():
-        raise StorageError(f"{output}: found a file, expected none: it is kept as it is")
+        raise StorageError(
+            f"{output}: found something there, expected nothing: it is kept as it is"
+        )
     runtime.pin(params.runtime)
 
     from pipeline.data.files import readers
@@ -72,20 +74,31 @@ def main(*, inputs: list[Path], output: Path, stage: str) -> None:
     print(f"{champion.name} version {champion.version}")
     count = 0
 
-    def batches() -> "Iterator[Columns]":
+    def batches(show: Callable[[int], None]) -> "Iterator[Columns]":
         nonlocal count
         for source in sources:
             for columns in answers(champion.answer, source, params.section("prepare")):
                 yield columns
                 count += len(columns["input"])
-                _show(f"\r{count:,} images")
+                show(count)
 
-    with artifacts.atomic(output) as partial:
-        files.FORMS[output.suffix](partial, batches())
-    _show("\n")
+    with artifacts.atomic(output) as partial, _progress() as show:
+        files.FORMS[output.suffix](partial, batches(show))
     print(f"{count:,} images: {output}")
 
 
-def _show(text: str) -> None:
-    if sys.stderr.isatty():
-        print(text, end="", file=sys.stderr, flush=True)
+@contextmanager
+def _progress() -> Iterator[Callable[[int], None]]:
+    """What shows on a terminal how many images are answered, in a line that ends with the block."""
+    terminal = sys.stderr.isatty()
+
+    def show(count: int) -> None:
+        if terminal:
+            print(f"\r{count:,} images", end="", file=sys.stderr, flush=True)
+
+    show(0)
+    try:
+        yield show
+    finally:
+        if terminal:
+            print(file=sys.stderr)

@@ -2,6 +2,10 @@
 
 import csv
 import json
+import os
+import pty
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -112,7 +116,10 @@ def test_what_can_not_be_answered_is_one_line_and_writes_nothing(
         ((str(tmp_path / "small.npy"), "--output", output), "found shape (3, 14, 14), expected"),
         (("nothing.npy", "--output", output), "nothing.npy: "),
         ((DIGITS, "nothing.npy", "--output", output), "nothing.npy: "),
-        ((DIGITS, "--output", str(tmp_path / "there.csv")), "found a file, expected none"),
+        (
+            (DIGITS, "--output", str(tmp_path / "there.csv")),
+            "found something there, expected nothing",
+        ),
         ((DIGITS, "--output", str(tmp_path / "a.txt")), "found the ending '.txt', expected .csv"),
     ):
         last = predict(promoted, *arguments, code=1).splitlines()[-1]
@@ -120,6 +127,37 @@ def test_what_can_not_be_answered_is_one_line_and_writes_nothing(
         assert told in last
     assert {path.name for path in tmp_path.iterdir()} == {"small.npy", "there.csv"}
     assert (tmp_path / "there.csv").read_text() == "kept"
+
+
+def test_a_terminal_sees_the_count_grow_and_an_error_in_a_line_of_its_own(
+    promoted: Repository, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "small.npy", np.zeros((3, 14, 14), np.uint8))
+    inputs = (DIGITS, str(tmp_path / "small.npy"))
+    ours, theirs = pty.openpty()
+    done = subprocess.run(
+        [*(sys.executable, "-m", "pipeline", "predict", *inputs), "--output", tmp_path / "a.csv"],
+        cwd=promoted.path,
+        env=promoted.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+        check=False,
+    )
+    assert done.returncode == 1
+    shown = os.read(ours, 2**16).decode()
+    os.close(ours)
+    os.close(theirs)
+    *_, counted, told = shown.splitlines()
+    assert counted.endswith("200 images")
+    assert told.startswith("error: ")
+
+
+def test_without_a_terminal_or_any_standard_error_it_answers_as_well(
+    promoted: Repository, tmp_path: Path
+) -> None:
+    script = '"$0" -m pipeline predict "$1" --output "$2" 2>&-'
+    promoted.run("sh", "-c", script, sys.executable, DIGITS, str(tmp_path / "answers.csv"))
+    assert len((tmp_path / "answers.csv").read_text().splitlines()) == 201
 
 
 def test_without_a_champion_it_says_what_makes_one(repository: Repository, tmp_path: Path) -> None:
