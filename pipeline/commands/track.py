@@ -2,6 +2,7 @@
 
 import argparse
 
+from pipeline import stage_files
 from pipeline.outs import dvc_lock, paths
 from pipeline.tracking import pictures, runs
 from pipeline.tracking.store import Store, faults_reported
@@ -34,4 +35,5 @@ def main() -> None:
                 runs.make(store, state)
                 print(f"{stage}: run made")
             store.keep_one(state.fingerprint, running=True)
-        pictures.attach(store)
+        for stage in stage_files.declared("ARTIFACTS"):
+            pictures.attach(store, dvc_lock.locked(stage))

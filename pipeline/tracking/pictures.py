@@ -12,6 +12,7 @@ from PIL import Image
 from pipeline import stage_files
 from pipeline.outs import artifacts, dvc_lock, paths
 from pipeline.outs.artifacts import Row
+from pipeline.outs.dvc_lock import StageState
 from pipeline.tracking.store import Store
 from pipeline.training.declaration import trainings
 
@@ -19,20 +20,24 @@ CURVE = "training_curve.png"  # as the stage's own is called
 DIGEST = "dvc.figures"  # the tag with the md5 of the folder that a run has the pictures of
 
 
-def attach(store: Store) -> None:
-    """Log the figures of the working tree on the runs of the trainings that they are of, once.
+def attach(store: Store, drawing: StageState) -> None:
+    """Log the figures that `drawing` has made on the runs of the trainings that they are of, once.
 
-    Where params.yaml has them linked instead of copied, none is.
+    None are, where params.yaml has them linked instead of copied; nor where what lies here is not
+    what `drawing` was made from, and made: they may be of models that were trained before.
     """
-    if store.settings.artifacts == "reference":
+    made = drawing.deps | drawing.outs
+    here = dvc_lock.hashes(path for path in made if Path(path).exists())
+    if store.settings.artifacts == "reference" or here != made:
         return
-    for folders in stage_files.declared("ARTIFACTS").values():
-        for stage in trainings():
-            for folder in folders:
-                own = folder / paths.model(stage).stem
-                # Drawn of the outs that are here, and so the run's that made these.
-                if own.is_dir() and (run := store.finished(dvc_lock.current(stage).fingerprint)):
-                    log(store, run, own)
+    for stage in trainings():
+        for folder in stage_files.declared("ARTIFACTS", [drawing.name])[drawing.name]:
+            own, model = folder / paths.model(stage).stem, str(paths.model(stage))
+            trained = dvc_lock.locked(stage)
+            if not own.is_dir() or dvc_lock.hashes([model])[model] != trained.outs[model]:
+                continue
+            if run := store.finished(trained.fingerprint):
+                log(store, run, own)
 
 
 def log(store: Store, run: Run, folder: Path) -> None:

@@ -96,14 +96,16 @@ def _log(store: Store, run: Run, state: StageState, alive: SignOfLife) -> None:
     alive()
     if state.name in trainings():
         _log_training(store, run, state, alive)
-    for folder in stage_files.declared("ARTIFACTS", [state.name]).get(state.name, ()):
+    folders = stage_files.declared("ARTIFACTS", [state.name]).get(state.name, ())
+    for folder in folders:
         if store.settings.artifacts == "reference":
             pointer = references.pointer(folder, name=folder.name)
             client.log_text(run_id, pointer, f"{folder.name}{references.SUFFIX}")
         else:
             client.log_artifacts(run_id, str(folder), folder.name)
             alive()
-        pictures.attach(store)
+    if folders:
+        pictures.attach(store, state)
         alive()
     client.set_terminated(run_id, "FINISHED")
 

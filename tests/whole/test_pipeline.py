@@ -152,6 +152,24 @@ def test_a_run_that_lost_its_figures_gets_them_from_track(
     assert [digest] == list(dvc_lock.hashes(["data/figures/dense_ae"], clone.path).values())
 
 
+def test_figures_of_an_earlier_training_are_not_put_on_the_run_of_a_later_one(
+    repository: Repository, tmp_path: Path
+) -> None:
+    clone = copied(repository, tmp_path / "clone")
+    clone.edit_params(lambda text: text.replace("code_units: 100", "code_units: 12"))
+    clone.dvc("repro", "train_dense_ae")
+    clone.python("-m", "pipeline", "track")
+    (run,) = [run for run in clone.runs() if run.data.params.get("code_units") == "12"]
+    assert run.info.run_name == "code_units=12 dense_ae"
+    kept = {file.path for file in clone.client.list_artifacts(run.info.run_id)}
+    assert "train_dense_ae.csv" in kept
+    assert "codes.png" not in kept
+    clone.dvc("repro")
+    logged = clone.client.download_artifacts(run.info.run_id, "codes.png", str(tmp_path))
+    drawn = clone.path / "data/figures/dense_ae/codes.png"
+    assert Path(logged).read_bytes() == drawn.read_bytes()
+
+
 def test_a_run_is_named_after_its_model_or_stage_and_has_a_user_and_a_source(
     repository: Repository,
 ) -> None:
@@ -233,8 +251,10 @@ def test_an_experiment_in_a_temporary_folder_logs_to_the_same_store(
     (run,) = [
         run
         for run in repository.runs()
-        if run.data.tags.get("dvc.experiment") == "brief" and run.info.run_name == "train_dense_ae"
+        if run.data.tags.get("dvc.experiment") == "brief"
+        and run.data.tags["dvc.stage"] == "train_dense_ae"
     ]
+    assert run.info.run_name == "brief dense_ae"
     assert run.info.status == "FINISHED"
     assert run.data.params["epochs"] == "1"
     assert "brief" in repository.dvc("exp", "show")
@@ -256,8 +276,10 @@ def test_dvc_shows_metrics_plots_and_what_a_changed_param_is(
     assert "train_conv_ae.json" in repository.dvc("metrics", "show")
     page = repository.dvc("plots", "show", "--out", str(tmp_path)).strip()
     html = Path(page.removeprefix("file://")).read_text()
-    for title in ("Classifier accuracy", "Autoencoder loss on test images", "comparison.png"):
+    for title in ("Classifier accuracy", "Autoencoder loss on test images"):
         assert title in html
+    for figure in (repository.path / "data/figures").rglob("*.png"):
+        assert html.count(str(figure.relative_to(repository.path))) == 1
     before = (repository.path / "params.yaml").read_text()
     repository.edit_params(lambda text: text.replace("code_units: 100", "code_units: 32"))
     try:
