@@ -54,8 +54,8 @@ def source_tags(cmd: str) -> dict[str, str]:
 def run_name(state: StageState) -> str:
     """What distinguishes this run, and its model, or its stage.
 
-    That is the name of the DVC experiment; or the params that differ from the committed ones. It
-    comes first, since legends cut off the end.
+    That is the name of the DVC experiment; or the params that differ from the committed ones,
+    those of its own section first. It comes before the model, since legends cut off the end.
     """
     kind = paths.model(state.name).stem
     told = os.environ.get("DVC_EXP_NAME") or trials.label(_uncommitted(state), state.name)
@@ -108,11 +108,8 @@ def _uncommitted(state: StageState) -> dict[str, Any]:
     committed = dict(dvc_lock.flat(document))
     if not committed:
         return {}  # no commit to compare with
-    own = {
-        name: leaf
-        for key, value in state.params.items()
-        for name, leaf in dvc_lock.flat(value, key)
-    }
+    sections = sorted(state.params.items(), key=lambda section: section[0] != state.name)
+    own = {name: leaf for key, value in sections for name, leaf in dvc_lock.flat(value, key)}
     return {name: leaf for name, leaf in _chosen(own).items() if committed.get(name) != leaf}
 
 

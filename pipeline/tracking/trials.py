@@ -61,10 +61,14 @@ def read(folder: Path) -> list[Trial]:
 
 
 def short_names(keys: list[str], stage: str) -> dict[str, str]:
-    """What a person calls each key: its last part if that is clear, else all behind the stage."""
+    """What a person calls each key: of the stage's own the last part if that is clear, else all.
+
+    `probe.epochs` keeps its section, though no other `epochs` is among them: it is another's.
+    """
+    own = f"{stage}."
     last = [key.rpartition(".")[2] for key in keys]
     return {
-        key: name if last.count(name) == 1 else key.removeprefix(f"{stage}.")
+        key: name if key.startswith(own) and last.count(name) == 1 else key.removeprefix(own)
         for key, name in zip(keys, last, strict=True)
     }
 
