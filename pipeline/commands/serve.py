@@ -32,7 +32,7 @@ def main(*, stage: str, host: str, port: int) -> None:
     Raises:
         ParamsError: params.yaml is wrong.
         LockError: the champion is linked, and DVC has its file no more.
-        PromotionError: the model has no champion.
+        PromotionError: the model has no champion, or the champion's files are lost.
         TrackingError: the store can't be reached, or fails.
     """
     params = load_params(PARAMS)

@@ -36,7 +36,7 @@ class Champion:
 
         Raises:
             LockError: it is linked, and DVC has its file no more.
-            PromotionError: there is none.
+            PromotionError: there is none, or its files are lost.
         """
         name, version = registry.serving(store, stage)
         mlflow.set_tracking_uri(store.uri)

@@ -39,7 +39,7 @@ def check(gate: Gate, metric: Metric, candidate: Version, champion: Version | No
         raise PromotionError(
             f"{candidate.name} does not become champion: its test images and labels have digest "
             f"{candidate.test_data or 'none'}, those of {champion.name} "
-            f"{champion.test_data or 'none'}, expected the same"
+            f"{champion.test_data or 'none'}, expected the same; `--to` makes it champion by hand"
         )
     figures = f"{gate.metric} {value:g} against {rival:g} of {champion.name}"
     gain = metric.gain(value, over=rival)

@@ -10,8 +10,10 @@ import mlflow.pyfunc
 import numpy as np
 from mlflow.entities import LoggedModelOutput, Run
 from mlflow.models import Model, ModelSignature
+from mlflow.models.model import MLMODEL_FILE_NAME
 from mlflow.types import ColSpec, Schema, TensorSpec
 
+from pipeline.errors import PromotionError
 from pipeline.outs import paths
 from pipeline.tracking import references
 from pipeline.tracking.store import NOTE, Store
@@ -59,13 +61,22 @@ def local(store: Store, name: str, number: int) -> str:
 
     Raises:
         LockError: neither has the Keras model.
+        PromotionError: the files of the version are lost.
     """
+    whole = f"models:/{name}/{number}"
     # The version's own `model_id` is empty in a SQL store; `register` has named it as the source.
-    version = store.client.get_model_version(name, str(number))
-    model_id = str(version.source).removeprefix("models:/")
-    files = store.client.list_logged_model_artifacts(model_id, f"artifacts/{FOLDER}")
-    if not any(file.path.endswith(references.SUFFIX) for file in files):
-        return f"models:/{name}/{number}"
+    source = str(store.client.get_model_version(name, str(number)).source)
+    model_id = source.removeprefix("models:/")
+    if model_id == source:
+        return whole  # registered by hand, from a path
+    files = store.client.list_logged_model_artifacts(model_id)
+    if not any(file.path == MLMODEL_FILE_NAME for file in files):
+        raise PromotionError(
+            f"{name}: found no files of version {number} among MLflow's artifacts, expected its "
+            "model; `python -m pipeline promote` with `--to` makes another version champion"
+        )
+    if not is_linked(store, model_id):
+        return whole
     folder = COPIES / model_id
     folder.mkdir(parents=True, exist_ok=True)
     mlflow.artifacts.download_artifacts(
@@ -73,6 +84,12 @@ def local(store: Store, name: str, number: int) -> str:
     )
     references.fetch_all(folder)
     return str(folder)
+
+
+def is_linked(store: Store, model_id: str) -> bool:
+    """Whether the logged model has but a pointer to its Keras model."""
+    files = store.client.list_logged_model_artifacts(model_id, f"artifacts/{FOLDER}")
+    return any(file.path.endswith(references.SUFFIX) for file in files)
 
 
 def save(target: Path, stage: str, mlflow_model: Model, *, linked: bool) -> None:

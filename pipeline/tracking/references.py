@@ -50,7 +50,8 @@ def cached(md5: str, name: str) -> Path:
             try:
                 repo.cloud.pull([HashInfo("md5", md5)])
             except DvcException as error:  # no remote, or none that answers
-                raise LockError(f"{name}: md5 {md5} is not in DVC's cache: {error}") from None
+                reason = " ".join(str(error).split())
+                raise LockError(f"{name}: md5 {md5} is not in DVC's cache: {reason}") from None
         if not cache.exists(md5):
             raise LockError(
                 f"{name}: found md5 {md5} neither in DVC's cache nor in its remote, expected it in "

@@ -9,7 +9,7 @@ from pipeline.errors import PromotionError
 from pipeline.outs import paths
 from pipeline.outs.dvc_lock import StageState
 from pipeline.params import Tracking
-from pipeline.tracking import references, results
+from pipeline.tracking import model_package, references, results
 from pipeline.tracking.gate import Version
 from pipeline.tracking.run_table import in_words
 from pipeline.tracking.store import Store
@@ -30,9 +30,18 @@ def tags_of(state: StageState, run: Run) -> Tags:
     """What the version made of `run` says of itself, by the names that the run has for it.
 
     All held-out metrics and not the gate's alone: another gate can judge it later.
+
+    Raises:
+        PromotionError: the run does not say it.
     """
     tracked = results.tracked(run)
     copied = ("dvc.stage", "dvc.fingerprint", "git.commit", "git.dirty", "dvc.test_data")
+    for name in copied:
+        if name not in run.data.tags:
+            raise PromotionError(
+                f"run {run.info.run_id}: found no tag {name}, expected one: an earlier revision "
+                "made it; `make track` makes another when it is deleted"
+            )
     return {
         **{name: run.data.tags[name] for name in copied},
         "dvc.model": state.outs[str(paths.model(state.name))],
@@ -89,26 +98,27 @@ def register(store: Store, state: StageState, run: Run) -> int:
 
     Raises:
         LockError: the model is linked, and neither DVC's cache nor its remote has it.
-        PromotionError: it logged none.
+        PromotionError: it logged none, or lacks a tag.
     """
     client, name = store.client, model_name(state.name, store.settings)
     if not (run.outputs and run.outputs.model_outputs):
         raise PromotionError(f"run {run.info.run_id}: found no logged model, expected one")
     model_id = run.outputs.model_outputs[0].model_id
-    if store.settings.artifacts == "reference":
+    if model_package.is_linked(store, model_id):
         file = paths.model(state.name)
         references.cached(state.outs[str(file)], str(file))  # a version is one that can be served
     if not client.search_registered_models(f"name='{name}'"):
         client.create_registered_model(name, description=_description(state))
+    tags = tags_of(state, run)
+    commit = tags["git.commit"] and f" at commit {tags['git.commit']}"  # none outside git
     mlflow.set_tracking_uri(store.uri)  # where create_model_version looks for the model
     created = client.create_model_version(
         name,
         source=f"models:/{model_id}",
         run_id=run.info.run_id,
         model_id=model_id,
-        tags=tags_of(state, run),
-        description=f"{in_words(results.tracked(run).metrics)}. Made by `{state.cmd}` at commit "
-        f"{run.data.tags['git.commit']}.",
+        tags=tags,
+        description=f"{in_words(results.tracked(run).metrics)}. Made by `{state.cmd}`{commit}.",
     )
     # What MLflow's `register_model` does: the run's page in the UI then links to the version.
     link = json.dumps([{"name": name, "version": str(created.version)}])

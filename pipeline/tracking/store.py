@@ -47,12 +47,13 @@ class Store:
 
     Raises:
         ParamsError: params.yaml is wrong.
-        TrackingError: the experiment is missing, and is not to be made; or the store is a folder.
+        TrackingError: the experiment is missing, and is not to be made, or in MLflow's trash; or
+            the store is a folder.
     """
 
     def __init__(self, *, make: bool = True) -> None:
         self.settings = load_params(PARAMS).tracking
-        self.name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or self.settings.experiment
+        self.name = os.environ.get("MLFLOW_EXPERIMENT_NAME", "").strip() or self.settings.experiment
         self.uri = address.tracking_uri()
         if self.uri.startswith("file:"):
             raise TrackingError(
@@ -117,21 +118,27 @@ class Store:
         return list(self.search(f"tags.`dvc.fingerprint` = '{fingerprint}'"))
 
     def _experiment(self, *, make: bool) -> Experiment:
-        if found := self.client.get_experiment_by_name(self.name):
+        found = self.client.get_experiment_by_name(self.name)
+        where = address.redacted(self.uri)
+        if found and found.lifecycle_stage == "deleted":
+            raise TrackingError(
+                f"{where}: found experiment '{self.name}' in MLflow's trash, expected it outside; "
+                f"`mlflow experiments restore --experiment-id {found.experiment_id}` restores it"
+            )
+        if found:
             return found
         if not make:
-            where = address.redacted(self.uri)
             raise TrackingError(
                 f"{where}: found no experiment '{self.name}', expected one; {MAKES_RUNS}"
             )
-        # On a server, another client may be first; if none was, the lines below say so.
-        with suppress(MlflowException):
+        try:
             self.client.create_experiment(
                 self.name, address.artifacts(self.uri), tags={NOTE: DESCRIPTION}
             )
-        if found := self.client.get_experiment_by_name(self.name):
-            return found
-        raise MlflowException(f"experiment '{self.name}' can be neither found nor made")
+        except MlflowException:  # on a server, another client may have been first
+            if not self.client.get_experiment_by_name(self.name):
+                raise
+        return self._experiment(make=False)
 
 
 def _first_finished(runs: list[Run]) -> Run | None:

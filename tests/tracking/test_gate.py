@@ -82,7 +82,7 @@ def test_what_was_measured_on_other_test_data_is_refused_however_good() -> None:
         _check(ACCURACY, replace(_candidate(test_accuracy=1.0), test_data="2f"), CHAMPION)
     assert str(caught.value) == (
         "version 2 does not become champion: its test images and labels have digest 2f, "
-        "those of version 1 1f, expected the same"
+        "those of version 1 1f, expected the same; `--to` makes it champion by hand"
     )
 
 

@@ -247,6 +247,57 @@ def test_a_version_that_somebody_else_registered_stays_as_it_is(
     )
 
 
+def test_a_run_of_an_earlier_revision_that_lacks_a_tag_is_named(
+    clone: Repository, promote: Pipeline
+) -> None:
+    fingerprint = dvc_lock.locked("train_classifier").fingerprint
+    (run,) = (run for run in clone.runs() if run.data.tags["dvc.fingerprint"] == fingerprint)
+    clone.client.delete_tag(run.info.run_id, "dvc.test_data")
+    assert promote("--stage", "train_classifier", code=1) == (
+        f"error: {CLASSIFIER}: run {run.info.run_id}: found no tag dvc.test_data, expected one: an "
+        "earlier revision made it; `make track` makes another when it is deleted\n"
+    )
+    assert not clone.client.search_model_versions()
+
+
+def test_a_champion_whose_files_are_lost_is_named(clone: Repository, promote: Pipeline) -> None:
+    promote("--stage", "train_classifier")
+    model_id = (champion(clone.client).source or "").removeprefix("models:/")
+    location = clone.client.get_logged_model(model_id).artifact_location
+    kept = Path(location.removeprefix("file://"))  # of the repository that this is a copy of
+    kept.rename(kept.with_name("lost"))
+    try:
+        command = ("predict", "data/raw/mnist_test.pkl", "--output", "answers.csv")
+        told = clone.python("-m", "pipeline", *command, code=1)
+    finally:
+        kept.with_name("lost").rename(kept)
+    assert told == (
+        f"error: {CLASSIFIER}: found no files of version 1 among MLflow's artifacts, expected its "
+        "model; `python -m pipeline promote` with `--to` makes another version champion\n"
+    )
+
+
+def test_outside_git_a_version_names_no_commit(clone: Repository, promote: Pipeline) -> None:
+    for run in clone.runs():
+        clone.client.set_tag(run.info.run_id, "git.commit", "")
+    promote("--stage", "train_classifier")
+    description = champion(clone.client).description or ""
+    assert description.endswith("Made by `python3 stages train_classifier`.")
+
+
+def test_an_experiment_in_the_trash_is_named_with_what_restores_it(clone: Repository) -> None:
+    experiment = clone.client.get_experiment_by_name("autoencoders")
+    assert experiment
+    clone.client.delete_experiment(experiment.experiment_id)
+    for command in ("promote", "track", "compare"):
+        told = clone.python("-m", "pipeline", command, code=1)
+        assert told.endswith(
+            "found experiment 'autoencoders' in MLflow's trash, expected it outside; `mlflow "
+            f"experiments restore --experiment-id {experiment.experiment_id}` restores it\n"
+        )
+        assert len(told.splitlines()) == 1
+
+
 def test_without_its_run_nothing_is_promoted_and_track_is_named(
     clone: Repository, promote: Pipeline
 ) -> None:

@@ -64,5 +64,13 @@ def test_a_champion_is_served_from_the_remote_and_one_that_dvc_has_lost_is_named
     assert printed.splitlines()[-1].startswith(
         f"error: model.keras: found md5 {md5} neither in DVC's cache nor in its remote"
     )
-    refused = linked.python("-m", "pipeline", "promote", "--stage", "train_conv_ae", code=1)
+    promote = ("-m", "pipeline", "promote", "--stage", "train_conv_ae")
+    refused = linked.python(*promote, code=1)
     assert "error: data/models/conv_ae.keras: found md5" in refused
+    # What a run has is what it was logged with, whatever params.yaml says by now.
+    linked.edit_params(lambda text: text.replace("artifacts: reference", "artifacts: copy"))
+    assert linked.python(*promote, code=1) == refused
+    linked.dvc("remote", "remove", "store")
+    without = linked.python(*promote, code=1)
+    assert "is not in DVC's cache" in without
+    assert len(without.splitlines()) == 1
