@@ -8,7 +8,8 @@ export SHELL := /bin/sh
 # pipeline/outs/variables.py has the reasons; DVC and MLflow need them unset, too.
 unexport PYTHONSAFEPATH PYTHONWARNINGS PYTHONOPTIMIZE
 
-.PHONY: help repro verify doctor test lint lock track ui compare report promote serve bench sweep gpu
+.PHONY: help repro verify doctor test lint lock track ui compare report promote serve predict bench \
+    sweep gpu
 
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
