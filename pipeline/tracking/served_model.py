@@ -15,11 +15,10 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
-from PIL import Image
+from PIL import Image, ImageOps
 
 BATCH = 128  # images; larger ones no longer fit a core's cache
 PICTURES = ("PNG", "JPEG")
-DEEP = ("I", "F")  # Pillow's modes of more than 8 bits a pixel begin so
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -123,15 +122,19 @@ class ServedModel(PythonModel):
         try:
             content = base64.b64decode(file, validate=True) if isinstance(file, str) else file
             with Image.open(io.BytesIO(content), formats=PICTURES) as image:
-                size, mode = image.size[::-1], image.mode
+                size = image.size[::-1]
+                # Pillow itself keeps the upper half of 16 bits, unless the picture is grey.
+                deep = any(";16" in str(tile.args) for tile in image.tile)
                 # No pixel of another size is decoded: a few bytes can hold billions of them.
-                pixels = np.asarray(image.convert("RGBA")) if size == self.side else None
+                if size == self.side:
+                    turned = ImageOps.exif_transpose(image)  # as it is seen in a viewer
+                    pixels = np.asarray(turned.convert("RGBA"))
         except Exception:  # decoders raise whatever a damaged file leads them to
             raise ValueError("found text or bytes that are no PNG or JPEG file") from None
-        if pixels is None:
+        if size != self.side:
             raise ValueError(f"found a picture of {size[1]} x {size[0]} pixels")
-        if mode.startswith(DEEP):
-            raise ValueError(f"found a picture of more than 8 bits a pixel ({mode})")
+        if deep:
+            raise ValueError("found a picture of 16 bits")
         grey, alpha = pixels[..., :1], pixels[..., 3]
         if (pixels[..., :3] != grey).any() or (alpha != 255).any():
             raise ValueError("found a picture with colours or transparent pixels")

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
+from tests.data.test_hostile_forms import in_16_bits_a_colour
 from tests.whole.conftest import (
     ROOT,
     Repository,
@@ -73,6 +74,10 @@ def test_many_clients_at_once_get_their_own_answers(promoted: Repository, classi
     assert one_by_one == together["predictions"]["class"]
 
 
+TURNED = Image.Exif()
+TURNED[ExifTags.Base.Orientation] = 6  # as cameras say: lies on its left side
+
+
 def picture(pixels: npt.NDArray[np.uint8], kind: str = "PNG", **options: Any) -> str:
     """An image file, as a client sends it."""
     file = io.BytesIO()
@@ -92,6 +97,7 @@ def test_an_image_is_answered_alike_in_each_form_that_clients_send(
         [picture(image)],
         picture(image),
         [picture(in_colours)],
+        [picture(np.rot90(image), exif=TURNED)],
     ):
         assert post(classifier, {"inputs": sent}) == (200, usual)
 
@@ -136,8 +142,13 @@ IN_COLOUR = np.zeros((28, 28, 3), np.uint8) + np.array([255, 0, 0], np.uint8)
         ),
         pytest.param(
             {"inputs": [picture(np.zeros((28, 28), np.uint16))]},
-            "found a picture of more than 8 bits a pixel",
+            "found a picture of 16 bits",
             id="16 bits",
+        ),
+        pytest.param(
+            {"inputs": [base64.b64encode(in_16_bits_a_colour(IN_COLOUR[..., 1])).decode()]},
+            "found a picture of 16 bits",
+            id="16 bits a colour",
         ),
         pytest.param(
             {"inputs": [picture(np.zeros((28, 28), np.uint8), "BMP")]}, "are no PNG", id="BMP"
