@@ -10,7 +10,8 @@ import shutil
 import struct
 import tracemalloc
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,19 +34,32 @@ PICTURE = png(IMAGES[0])
 COLOURS = np.stack([IMAGES[0], IMAGES[1], IMAGES[2]], axis=2)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _traced() -> Iterator[None]:
+    """Count what Python allocates, all the while: to stop it beside Arrow's threads can crash."""
+    tracemalloc.start()
+    yield
+    tracemalloc.stop()
+
+
+@contextmanager
+def peak_below(memory: int) -> Iterator[None]:
+    """What the block holds at a time is less than that, in Python's memory."""
+    assert tracemalloc.is_tracing()
+    before, _ = tracemalloc.get_traced_memory()
+    tracemalloc.reset_peak()
+    yield
+    _, peak = tracemalloc.get_traced_memory()
+    assert peak - before < memory
+
+
 def refusal(path: Path, memory: int = 16 * MEGABYTE) -> str:
     """What is said of a dataset in `path`, in one line; in Python's memory no more than that."""
-    tracemalloc.start()
-    try:
-        with pytest.raises(DataError) as caught:
-            preparation.read(sources(path), 42, unheard)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
+    with peak_below(memory), pytest.raises(DataError) as caught:
+        preparation.read(sources(path), 42, unheard)
     told = str(caught.value)
     assert told.startswith(f"{path}: ")
     assert told.isprintable()
-    assert peak < memory
     return told.removeprefix(f"{path}: ")
 
 
@@ -140,14 +154,9 @@ ZERO = bytes(28 * 28)
 def test_of_a_picture_no_more_is_unpacked_than_its_size(tmp_path: Path) -> None:
     path = tmp_path / "picture"
     path.write_bytes(claiming(28, 28, ZEROS))
-    tracemalloc.start()
-    try:
+    with peak_below(16 * MEGABYTE):
         (read,) = readers.read(path, "images", "train")
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
     assert bytes(read) == ZERO
-    assert peak < 16 * MEGABYTE
 
 
 GREYS: dict[str, bytes] = {
@@ -329,15 +338,10 @@ def test_a_hundred_thousand_pictures_take_the_memory_of_their_names(tmp_path: Pa
         (tmp_path / name / "0.png").write_bytes(PICTURE)
         for index in range(1, 50_000):
             os.link(tmp_path / name / "0.png", tmp_path / name / f"{index}.png")
-    tracemalloc.start()
-    try:
+    with peak_below(64 * MEGABYTE):  # 100,000 names, and 16 MiB of pixels twice
         source = readers.source(tmp_path)
         count = sum(len(images) for images in source.images("train"))
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
     assert count == 100_000
-    assert peak < 64 * MEGABYTE  # 100,000 names, and 16 MiB of pixels twice
 
 
 ROW = ",".join(["5", *map(str, IMAGES[0].ravel())])
