@@ -8,10 +8,7 @@ import io
 import pickle
 import struct
 import tempfile
-import tracemalloc
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +34,12 @@ from tests.data.test_readers import (
     _Images,
     _instructions,
 )
+from tests.memory import peak_below, traced  # noqa: F401 - a fixture
 
-pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Generating overly large repr"),
+    pytest.mark.usefixtures("traced"),
+]
 
 MEMORY = 128 * 2**20  # bytes: `datasets` keeps eight for a label, of as many as 16 MiB hold
 
@@ -183,30 +184,13 @@ STRUCTURED = IDX | IDX.map(gzip.compress) | NPZ | PICKLE
 ANY = BYTES | STRUCTURED
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _traced() -> Iterator[None]:
-    """Count what Python allocates, all the while: to stop it beside Arrow's threads can crash."""
-    tracemalloc.start()
-    yield
-    tracemalloc.stop()
-
-
-@contextmanager
-def _in_little_memory() -> Iterator[None]:
-    before, _ = tracemalloc.get_traced_memory()
-    tracemalloc.reset_peak()
-    yield
-    _, peak = tracemalloc.get_traced_memory()
-    assert peak - before < MEMORY
-
-
 @given(content=ANY, kind=st.sampled_from(KINDS), part=st.sampled_from(["train", "test"]))
 def test_no_file_whatever_ends_in_another_error(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, kind: Kind, part: Part
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "whatever"
     path.write_bytes(content)
-    with _in_little_memory():
+    with peak_below(MEMORY):
         try:
             array = readers.read(path, kind, part)
         except DataError as error:
@@ -278,7 +262,7 @@ def test_a_dataset_is_one_or_is_refused(
         test_fraction=fraction,
         transpose=transpose,
     )
-    with _in_little_memory():
+    with peak_below(MEMORY):
         try:
             dataset = preparation.read(section, 42, unheard)
         except DataError as error:
@@ -365,7 +349,7 @@ def test_a_file_of_a_later_form_is_read_or_refused(
     path = tmp_path_factory.getbasetemp() / "later"
     path.write_bytes(_spoilt(LATER[form], changes, kept, packed))
     section = sources(path, to_grey=to_grey, validation=validation)
-    with _in_little_memory():
+    with peak_below(MEMORY):
         for look in (lambda: preparation.read(section, 42, unheard), lambda: inspect(path)):
             try:
                 found = look()

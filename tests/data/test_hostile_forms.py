@@ -8,10 +8,8 @@ import pickle
 import resource
 import shutil
 import struct
-import tracemalloc
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,29 +26,13 @@ from pipeline.errors import DataError
 from tests.data.sections import sources, unheard
 from tests.data.test_forms import IMAGES, LABELS, png
 from tests.data.test_readers import DTYPE, GIGABYTE, GZIPPED, MEGABYTE, _deflated, _instructions
+from tests.memory import peak_below, traced  # noqa: F401 - a fixture
 from tests.users import as_nobody
+
+pytestmark = pytest.mark.usefixtures("traced")
 
 PICTURE = png(IMAGES[0])
 COLOURS = np.stack([IMAGES[0], IMAGES[1], IMAGES[2]], axis=2)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _traced() -> Iterator[None]:
-    """Count what Python allocates, all the while: to stop it beside Arrow's threads can crash."""
-    tracemalloc.start()
-    yield
-    tracemalloc.stop()
-
-
-@contextmanager
-def peak_below(memory: int) -> Iterator[None]:
-    """What the block holds at a time is less than that, in Python's memory."""
-    assert tracemalloc.is_tracing()
-    before, _ = tracemalloc.get_traced_memory()
-    tracemalloc.reset_peak()
-    yield
-    _, peak = tracemalloc.get_traced_memory()
-    assert peak - before < memory
 
 
 def refusal(path: Path, memory: int = 16 * MEGABYTE) -> str:

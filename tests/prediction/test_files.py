@@ -1,6 +1,5 @@
 """Files of predictions: what was written comes back, whatever the names are, in little memory."""
 
-import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ import pytest
 
 from pipeline.prediction import ENDINGS
 from pipeline.prediction.files import FORMS, Columns
+from tests.memory import peak_below, traced  # noqa: F401 - a fixture
 
 NAMES = [
     "a,b.png",
@@ -54,17 +54,14 @@ def test_batches_come_back_as_one_table_of_the_same_text_and_figures(
     assert read(path) == written
 
 
+@pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_the_memory_does_not_grow_with_the_length_of_an_inputs_path(
     ending: str, tmp_path: Path
 ) -> None:
     texts = np.full(1000, "/" + "long/" * 100)
-    tracemalloc.start()
-    # 100 MB in all, as NumPy has it.
-    FORMS[ending](tmp_path / f"answers{ending}", ({"input": texts} for _ in range(50)))
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 30 * 2**20
+    with peak_below(30 * 2**20):  # of 100 MB in all, as NumPy has it
+        FORMS[ending](tmp_path / f"answers{ending}", ({"input": texts} for _ in range(50)))
 
 
 def test_an_array_keeps_its_shape_and_type(tmp_path: Path) -> None:
