@@ -40,18 +40,16 @@ def main(*, stage: str | None, to: int | None, dry_run: bool) -> None:
     """
     if to and not stage:
         raise PromotionError("--to needs --stage: each model numbers its own versions")
-    params = load_params(PARAMS)
+    gates = load_params(PARAMS).promotion
     known = trainings()
     refused: list[str] = []
     with faults_reported():
         store = Store(make=False)
         for name in [stage] if stage else known:
-            model = registry.model_name(name, params.tracking)
+            model = registry.model_name(store, name)
             try:
                 if to is None:
-                    chosen = getattr(params.promotion, name) or Gate(
-                        metric=known[name].gate, margin=0
-                    )
+                    chosen = getattr(gates, name) or Gate(metric=known[name].gate, margin=0)
                     done = _promote(store, name, known[name], chosen, dry_run=dry_run)
                 else:
                     done = _move(store, model, to, dry_run=dry_run)
@@ -64,7 +62,7 @@ def main(*, stage: str | None, to: int | None, dry_run: bool) -> None:
 
 
 def _promote(store: Store, stage: str, training: Training, chosen: Gate, *, dry_run: bool) -> str:
-    state, name = dvc_lock.locked(stage), registry.model_name(stage, store.settings)
+    state, name = dvc_lock.locked(stage), registry.model_name(store, stage)
     run = store.finished(state.fingerprint)
     if run is None:
         raise PromotionError(f"found no run of what dvc.lock names, expected one; {MAKES_RUNS}")

@@ -8,7 +8,6 @@ from mlflow.entities import Run
 from pipeline.errors import PromotionError
 from pipeline.outs import paths
 from pipeline.outs.dvc_lock import StageState
-from pipeline.params import Tracking
 from pipeline.tracking import model_package, references, results
 from pipeline.tracking.gate import Version
 from pipeline.tracking.run_table import in_words
@@ -21,9 +20,9 @@ METRIC = "metric."  # before a name in a tag
 Tags = dict[str, str]
 
 
-def model_name(stage: str, settings: Tracking) -> str:
+def model_name(store: Store, stage: str) -> str:
     """The registered model of a training: mnist-dense-ae for train_dense_ae."""
-    return f"{settings.models}-{paths.model(stage).stem.replace('_', '-')}"
+    return f"{store.settings.models}-{paths.model(stage).stem.replace('_', '-')}"
 
 
 def tags_of(state: StageState, run: Run) -> Tags:
@@ -86,7 +85,7 @@ def serving(store: Store, stage: str) -> tuple[str, int]:
     Raises:
         PromotionError: none is.
     """
-    name = model_name(stage, store.settings)
+    name = model_name(store, stage)
     number = champion(store, name)
     if number is None:
         raise PromotionError(f"{name}: found no champion, expected one; `make promote` makes it")
@@ -100,7 +99,7 @@ def register(store: Store, state: StageState, run: Run) -> int:
         LockError: the model is linked, and neither DVC's cache nor its remote has it.
         PromotionError: it logged none, or lacks a tag.
     """
-    client, name = store.client, model_name(state.name, store.settings)
+    client, name = store.client, model_name(store, state.name)
     if not (run.outputs and run.outputs.model_outputs):
         raise PromotionError(f"run {run.info.run_id}: found no logged model, expected one")
     model_id = run.outputs.model_outputs[0].model_id
