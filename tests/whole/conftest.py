@@ -21,6 +21,7 @@ from mlflow.entities import Run
 from pipeline import stage_files
 from pipeline.data.files import readers
 from pipeline.data.files.holding import Kind
+from pipeline.outs import dvc_lock
 from pipeline.training.declaration import trainings
 from tests.whole.serving import answers, serving
 
@@ -70,6 +71,10 @@ class Repository:
         """Rewrite params.yaml."""
         path = self.path / "params.yaml"
         path.write_text(edit(path.read_text()))
+
+    def outs(self, *stages: str) -> int:
+        """How many outs dvc.lock names of these stages."""
+        return sum(len(dvc_lock.locked(stage, self.path).outs) for stage in stages)
 
     @property
     def client(self) -> mlflow.MlflowClient:

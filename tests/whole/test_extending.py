@@ -125,4 +125,4 @@ def test_it_is_rebuilt_with_the_same_bytes(extended: Repository, tmp_path: Path)
     clone.run("git", "add", ".")
     clone.run("git", "commit", "--quiet", "--message", "results")
     printed = clone.python("-m", "pipeline", "verify", "--stage", STAGE)
-    assert "identical: 4 outs, this rebuild and dvc.lock" in printed
+    assert f"identical: {clone.outs(STAGE)} outs, this rebuild and dvc.lock" in printed

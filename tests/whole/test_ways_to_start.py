@@ -211,7 +211,7 @@ def test_a_folder_of_a_larger_repository_is_verified(
     inside.run("git", "add", ".")
     inside.run("git", "commit", "--quiet", "--message", "a folder of it")
     printed = folder.python("-m", "pipeline", "verify", "--stage", "prepare")
-    assert "identical: 2 outs, this rebuild and dvc.lock" in printed
+    assert f"identical: {folder.outs('prepare')} outs, this rebuild and dvc.lock" in printed
 
 
 def test_a_dvc_of_another_environment_runs_stages_in_the_projects_own(
