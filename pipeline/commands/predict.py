@@ -59,12 +59,13 @@ def main(*, inputs: list[Path], output: Path, stage: str) -> None:
         )
     runtime.pin(params.runtime)
 
-    from pipeline.data.files import readers
-    from pipeline.outs import artifacts
-    from pipeline.prediction import files
-    from pipeline.prediction.answers import answers
-    from pipeline.tracking.champion import Champion
-    from pipeline.tracking.store import Store, faults_reported
+    with runtime.lean_import(used=("pandas",)):
+        from pipeline.data.files import readers
+        from pipeline.outs import artifacts
+        from pipeline.prediction import files
+        from pipeline.prediction.answers import answers
+        from pipeline.tracking.champion import Champion
+        from pipeline.tracking.store import Store, faults_reported
 
     sources = [readers.source(path) for path in inputs]
     with faults_reported():

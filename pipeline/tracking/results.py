@@ -3,14 +3,17 @@
 from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from statistics import fmean
+from typing import TYPE_CHECKING
 
 from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from pipeline.figures.rate_distortion import Point
 from pipeline.tracking.run_table import TrackedRun
 from pipeline.tracking.store import Store
 from pipeline.training.declaration import trainings
+
+if TYPE_CHECKING:
+    from pipeline.figures.rate_distortion import Point
 
 TRIALS = ("sweep.", "crossval.")  # what tags of such runs begin with
 
@@ -53,8 +56,10 @@ def tracked(run: Run) -> TrackedRun:
     )
 
 
-def point(store: Store, run: Run) -> Point:
+def point(store: Store, run: Run) -> "Point":
     """What the figure of the autoencoders shows of `run`, which is of one."""
+    from pipeline.figures.rate_distortion import Point
+
     metrics = run.data.metrics
     # The epochs of a training that was interrupted are not all there; their mean is.
     times = store.client.get_metric_history(run.info.run_id, "epoch_seconds")
