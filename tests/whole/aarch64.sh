@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 
 from pipeline.data.files import readers
-from tests.whole.conftest import KINDS, SMALL_PARAMS, make_repository, with_epochs
+from tests.whole.repositories import KINDS, SMALL_PARAMS, make_repository, with_epochs
 
 repository = make_repository(Path(sys.argv[1]))
 for name, count in (("mnist.pkl", 320), ("mnist_test.pkl", 100)):

@@ -22,7 +22,7 @@ import boto3
 import psycopg
 import pytest
 
-from tests.whole.conftest import free_port, until
+from tests.whole.mlflow_server import free_port, until
 from tests.whole.serving import answers
 
 IS_ROOT = os.geteuid() == 0

@@ -15,7 +15,8 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.whole.conftest import Repository, copied, free_port
+from tests.whole.mlflow_server import free_port
+from tests.whole.repositories import Repository, copied
 from tests.whole.serving import serving
 
 playwright = pytest.importorskip(

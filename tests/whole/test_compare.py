@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from pipeline import __main__
-from tests.whole.conftest import ROOT, Repository, copied
+from tests.whole.repositories import ROOT, Repository, copied
 
 pytestmark = pytest.mark.exhaustive
 

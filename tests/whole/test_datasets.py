@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.test_forms import FORMS, IMAGES, WORDS, png
-from tests.whole.conftest import Repository, make_repository
+from tests.whole.repositories import Repository, make_repository
 
 pytestmark = [pytest.mark.slow, pytest.mark.exhaustive]
 

@@ -11,7 +11,7 @@ import pytest
 from pipeline import __main__
 from pipeline.commands import export
 from pipeline.outs import paths
-from tests.whole.conftest import TRAININGS, Repository
+from tests.whole.repositories import TRAININGS, Repository
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tensorflow")]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.whole.conftest import ROOT, Repository, copied, make_repository, with_epochs
+from tests.whole.repositories import ROOT, Repository, copied, with_epochs
 
 pytestmark = pytest.mark.slow
 
@@ -45,9 +45,9 @@ def commands() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def extended(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+def extended(repository: Repository, tmp_path_factory: pytest.TempPathFactory) -> Repository:
     """A small pipeline with the model of the page, after `make repro`'s own command."""
-    repository = make_repository(tmp_path_factory.mktemp("extended"))
+    repository = copied(repository, tmp_path_factory.mktemp("extended") / "repository")
     shown = blocks()
     assert set(shown) == {f"stages/{STAGE}.py", "params.yaml", "dvc.yaml"}
     (repository.path / f"stages/{STAGE}.py").write_text(shown[f"stages/{STAGE}.py"])
@@ -69,7 +69,7 @@ def test_its_files_are_there_and_nothing_is_out_of_date(extended: Repository) ->
         assert (extended.path / "data" / path).exists()
     metrics = json.loads((extended.path / f"data/metrics/{STAGE}.json").read_text())
     assert metrics["epochs"] == 3
-    assert json.loads(extended.dvc("status", "--json")) == {}
+    assert extended.changed() == {}
 
 
 def test_it_is_in_the_figures(extended: Repository) -> None:
@@ -107,7 +107,7 @@ def test_its_gate_in_params_yaml_is_checked(extended: Repository) -> None:
     gate = f"  {STAGE}: {{metric: test_accuracy, margin: 0}}\n"
     try:
         params.write_text(before.replace("promotion:\n", f"promotion:\n{gate}", 1))
-        printed = extended.run("python", "-m", "pipeline", "promote", "--dry-run", code=1)
+        printed = extended.python("-m", "pipeline", "promote", "--dry-run", code=1)
     finally:
         params.write_text(before)
     assert f"promotion.{STAGE}.metric: found 'test_accuracy', expected 'test_bce'" in printed

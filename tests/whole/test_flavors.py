@@ -2,12 +2,12 @@
 
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import keras
 import mlflow
+import mlflow.cli
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -15,9 +15,9 @@ import pytest
 from mlflow.models import Model, ModelSignature, infer_signature
 
 from pipeline.outs import dvc_lock, paths
-from tests.whole.conftest import TRAININGS, Repository
+from tests.whole.repositories import TRAININGS, Repository
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tensorflow")]
 
 
 def logged(repository: Repository, stage: str) -> str:
@@ -109,12 +109,13 @@ def test_mlflow_models_predict_answers_the_models_own_example(
 ) -> None:
     packed = Path(logged(repository, "train_classifier"))
     answer = tmp_path / "answer.json"
-    repository.python(
-        *("-m", "mlflow", "models", "predict", "--model-uri", os.fspath(packed)),
+    command = [
+        *("models", "predict", "--model-uri", os.fspath(packed)),
         *("--input-path", os.fspath(packed / "serving_input_example.json")),
         *("--output-path", os.fspath(answer), "--env-manager", "local"),
-        PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    )
+    ]
+    with repository.entered():
+        mlflow.cli.cli.main(command, standalone_mode=False)
     model = mlflow.pyfunc.load_model(str(packed))
     expected = model.predict(some_images(repository)[:2])["class"].tolist()
     assert json.loads(answer.read_text())["predictions"]["class"] == expected

@@ -17,7 +17,14 @@ import pytest
 
 from pipeline.outs import dvc_lock, paths
 from pipeline.reproduction import dvc_locks
-from tests.whole.conftest import STAGES, TRAININGS, Repository, copied, make_repository, with_epochs
+from tests.whole.repositories import (
+    STAGES,
+    TRAININGS,
+    Repository,
+    copied,
+    make_repository,
+    with_epochs,
+)
 
 pytestmark = pytest.mark.exhaustive
 

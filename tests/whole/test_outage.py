@@ -21,7 +21,8 @@ import pytest
 from pipeline.outs import dvc_lock
 from pipeline.tracking import runs as logging
 from pipeline.tracking.store import Store
-from tests.whole.conftest import STAGES, Repository, Server, copied, free_port, until, with_epochs
+from tests.whole.mlflow_server import Server, free_port, until
+from tests.whole.repositories import STAGES, Repository, copied, with_epochs
 from tests.whole.tracked import (
     TRACKED,
     assert_complete,
@@ -436,8 +437,11 @@ def test_two_clones_that_train_at_once_share_one_run_a_stage(
 def test_track_without_a_server_says_so_in_one_line_without_the_password(
     repository: Repository, fault: Callable[[], str]
 ) -> None:
-    another = {"MLFLOW_TRACKING_PASSWORD": "another-secret"}
-    printed = track(repository, f"http://{fault()}", code=1, **another)
+    variables = {
+        "MLFLOW_TRACKING_PASSWORD": "another-secret",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # the first is at once, the next after seconds
+    }
+    printed = track(repository, f"http://{fault()}", code=1, **variables)
     (line,) = [line for line in printed.splitlines() if "warning" not in line.lower()]
     assert line.startswith("error: http://127.0.0.1:")
     assert "secret" not in printed

@@ -15,7 +15,8 @@ from mlflow.entities import Dataset, DatasetInput
 
 from pipeline.tracking.runs import log_datasets
 from tests.whole import daemons
-from tests.whole.conftest import Repository, Server, copied
+from tests.whole.mlflow_server import Server
+from tests.whole.repositories import Repository, copied
 from tests.whole.tracked import TRACKED, assert_complete, assert_same_outs, forget, track
 
 pytestmark = pytest.mark.exhaustive

@@ -1,10 +1,10 @@
 """A champion's answers to files and folders of images, as a table or as arrays."""
 
+import contextlib
 import csv
 import json
 import os
 import pty
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,23 +13,24 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tests.whole.conftest import Repository, copied
+from pipeline import __main__
+from tests.whole.repositories import Repository
 
 pytestmark = pytest.mark.slow
 
 DIGITS = "data/raw/mnist_test.pkl"
-
-
-@pytest.fixture(scope="module")
-def promoted(repository: Repository, tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    """A repository whose models are champions."""
-    clone = copied(repository, tmp_path_factory.mktemp("predict") / "clone")
-    clone.python("-m", "pipeline", "promote")
-    return clone
+# Answers for an input into one file after the other.
+ANOTHER_PROCESS = """
+import sys
+from pipeline import __main__
+_, images, *outputs = sys.argv
+for output in outputs:
+    __main__.main(["predict", images, "--output", output])
+"""
 
 
 def predict(repository: Repository, *arguments: str, code: int = 0) -> str:
-    return repository.python("-m", "pipeline", "predict", *arguments, code=code)
+    return repository.main("predict", *arguments, code=code)
 
 
 def test_the_same_table_in_each_form_is_as_good_as_the_metrics_say(
@@ -55,11 +56,15 @@ def test_the_same_table_in_each_form_is_as_good_as_the_metrics_say(
 
 
 def test_the_same_input_gives_the_same_bytes(promoted: Repository, tmp_path: Path) -> None:
-    for ending in ("csv", "parquet", "npz"):
-        first, second = (tmp_path / f"{number}.{ending}" for number in (1, 2))
-        for path in (first, second):
-            predict(promoted, DIGITS, "--output", str(path))
-        assert first.read_bytes() == second.read_bytes()
+    names = ("answers.csv", "answers.parquet", "answers.npz")
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        folder.mkdir()
+    for name in names:
+        predict(promoted, DIGITS, "--output", str(first / name))
+    promoted.python("-c", ANOTHER_PROCESS, DIGITS, *(str(second / name) for name in names))
+    for name in names:
+        assert (first / name).read_bytes() == (second / name).read_bytes()
 
 
 def test_an_autoencoder_gives_reconstructions_and_how_far_they_are_off(
@@ -135,18 +140,15 @@ def test_a_terminal_sees_the_count_grow_and_an_error_in_a_line_of_its_own(
     np.save(tmp_path / "small.npy", np.zeros((3, 14, 14), np.uint8))
     inputs = (DIGITS, str(tmp_path / "small.npy"))
     ours, theirs = pty.openpty()
-    done = subprocess.run(
-        [*(sys.executable, "-m", "pipeline", "predict", *inputs), "--output", tmp_path / "a.csv"],
-        cwd=promoted.path,
-        env=promoted.environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=theirs,
-        check=False,
-    )
-    assert done.returncode == 1
+    with (
+        promoted.entered(),
+        os.fdopen(theirs, "w", buffering=1) as terminal,
+        contextlib.redirect_stderr(terminal),
+        pytest.raises(SystemExit, match=r"^1$"),
+    ):
+        __main__.main(["predict", *inputs, "--output", str(tmp_path / "a.csv")])
     shown = os.read(ours, 2**16).decode()
     os.close(ours)
-    os.close(theirs)
     *_, counted, told = shown.splitlines()
     assert counted.endswith("200 images")
     assert told.startswith("error: ")

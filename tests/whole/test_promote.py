@@ -11,7 +11,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from pipeline import __main__
 from pipeline.outs import dvc_lock, paths
-from tests.whole.conftest import Repository, copied, with_epochs
+from tests.whole.repositories import Repository, copied, with_epochs
 
 pytestmark = pytest.mark.slow
 
@@ -264,11 +264,11 @@ def test_a_champion_whose_files_are_lost_is_named(clone: Repository, promote: Pi
     promote("--stage", "train_classifier")
     model_id = (champion(clone.client).source or "").removeprefix("models:/")
     location = clone.client.get_logged_model(model_id).artifact_location
-    kept = Path(location.removeprefix("file://"))  # of the repository that this is a copy of
+    kept = Path(location.removeprefix("file://"))
     kept.rename(kept.with_name("lost"))
     try:
         command = ("predict", "data/raw/mnist_test.pkl", "--output", "answers.csv")
-        told = clone.python("-m", "pipeline", *command, code=1)
+        told = clone.main(*command, code=1)
     finally:
         kept.with_name("lost").rename(kept)
     assert told == (
@@ -290,7 +290,7 @@ def test_an_experiment_in_the_trash_is_named_with_what_restores_it(clone: Reposi
     assert experiment
     clone.client.delete_experiment(experiment.experiment_id)
     for command in ("promote", "track", "compare"):
-        told = clone.python("-m", "pipeline", command, code=1)
+        told = clone.main(command, code=1)
         assert told.endswith(
             "found experiment 'autoencoders' in MLflow's trash, expected it outside; `mlflow "
             f"experiments restore --experiment-id {experiment.experiment_id}` restores it\n"

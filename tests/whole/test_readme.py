@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.whole.conftest import ROOT, Repository, copied
+from tests.whole.repositories import ROOT, Repository, copied
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline.outs import dvc_lock, paths
-from tests.whole.conftest import Repository, copied, served
+from tests.whole.repositories import Repository, copied, served
 from tests.whole.serving import post
 
 pytestmark = pytest.mark.slow
@@ -25,7 +25,7 @@ def linked(repository: Repository, tmp_path_factory: pytest.TempPathFactory) -> 
     for file in clone.path.glob("mlflow.db*"):
         file.unlink()
     clone.edit_params(lambda text: text.replace("artifacts: copy", "artifacts: reference"))
-    clone.python("-m", "pipeline", "track")
+    clone.main("track")
     clone.dvc("remote", "add", "--default", "store", str(folder / "remote"))
     clone.dvc("push")
     return clone
@@ -44,7 +44,7 @@ def test_mlflow_has_no_model_and_no_figure_but_what_dvc_finds_them_by(linked: Re
 def test_a_champion_is_served_from_the_remote_and_one_that_dvc_has_lost_is_named(
     linked: Repository,
 ) -> None:
-    promoted = linked.python("-m", "pipeline", "promote", "--stage", STAGE)
+    promoted = linked.main("promote", "--stage", STAGE)
     assert "mnist-classifier: version 1 becomes champion" in promoted
     shutil.rmtree(linked.path / ".dvc/cache")
     images = np.load(linked.path / "data/prepared/test_images.npy")
@@ -60,17 +60,17 @@ def test_a_champion_is_served_from_the_remote_and_one_that_dvc_has_lost_is_named
     for root in (linked.path / ".dvc/cache", linked.path.parent / "remote"):
         shutil.rmtree(root)
     Path(linked.path / ".dvc/tmp/models").rename(linked.path / "moved away")
-    printed = linked.python("-m", "pipeline", "serve", "--stage", STAGE, code=1)
+    printed = linked.main("serve", "--stage", STAGE, code=1)
     assert printed.splitlines()[-1].startswith(
         f"error: model.keras: found md5 {md5} neither in DVC's cache nor in its remote"
     )
-    promote = ("-m", "pipeline", "promote", "--stage", "train_conv_ae")
-    refused = linked.python(*promote, code=1)
+    promote = ("promote", "--stage", "train_conv_ae")
+    refused = linked.main(*promote, code=1)
     assert "error: data/models/conv_ae.keras: found md5" in refused
     # What a run has is what it was logged with, whatever params.yaml says by now.
     linked.edit_params(lambda text: text.replace("artifacts: reference", "artifacts: copy"))
-    assert linked.python(*promote, code=1) == refused
+    assert linked.main(*promote, code=1) == refused
     linked.dvc("remote", "remove", "store")
-    without = linked.python(*promote, code=1)
+    without = linked.main(*promote, code=1)
     assert "is not in DVC's cache" in without
     assert len(without.splitlines()) == 1

@@ -10,7 +10,8 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 
-from tests.whole.conftest import Repository, copied, environment_of_a_user, free_port
+from tests.whole.mlflow_server import free_port
+from tests.whole.repositories import Repository, copied, environment_of_a_user
 from tests.whole.serving import post, serving
 
 pytestmark = pytest.mark.exhaustive

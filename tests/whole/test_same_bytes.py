@@ -18,7 +18,7 @@ from pipeline.data.files import readers
 from pipeline.outs import dvc_lock, environment
 from pipeline.sweeps import params_text
 from pipeline.verification.difference import largest_difference
-from tests.whole.conftest import (
+from tests.whole.repositories import (
     KINDS,
     SMALL_PARAMS,
     STAGES,

@@ -15,28 +15,13 @@ import pytest
 from PIL import ExifTags, Image
 
 from tests.data.test_hostile_forms import in_16_bits_a_colour
-from tests.whole.conftest import (
-    ROOT,
-    Repository,
-    copied,
-    make_repository,
-    served,
-    with_epochs,
-)
+from tests.whole.repositories import ROOT, Repository, make_repository, served, with_epochs
 from tests.whole.serving import post
 
 pytestmark = pytest.mark.slow
 
 SERVING = ROOT / "docs/serving.md"
 BLANK = np.zeros((1, 28, 28), dtype=int)
-
-
-@pytest.fixture(scope="module")
-def promoted(repository: Repository, tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    """A repository whose models are champions."""
-    clone = copied(repository, tmp_path_factory.mktemp("serve") / "clone")
-    clone.python("-m", "pipeline", "promote")
-    return clone
 
 
 @pytest.fixture(scope="module")
@@ -255,6 +240,6 @@ def test_all_10000_test_images_are_answered_as_the_metrics_say_and_a_brief_train
 
 
 def test_without_a_champion_it_says_what_makes_one(repository: Repository) -> None:
-    assert repository.python("-m", "pipeline", "serve", code=1) == (
+    assert repository.main("serve", code=1) == (
         "error: mnist-classifier: found no champion, expected one; `make promote` makes it\n"
     )

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.outs import dvc_lock
 from tests.whole import daemons
-from tests.whole.conftest import STAGES, TRAININGS, Repository, copied
+from tests.whole.repositories import STAGES, TRAININGS, Repository, copied
 
 pytestmark = pytest.mark.exhaustive
 

@@ -13,8 +13,9 @@ from mlflow.entities import Run
 from pipeline.outs import dvc_lock, paths
 from pipeline.tracking import trials
 from pipeline.tracking.trials import Trial
-from tests.whole.conftest import Repository, copied, free_port
 from tests.whole.listening import beyond_loopback
+from tests.whole.mlflow_server import free_port
+from tests.whole.repositories import Repository, copied
 
 pytestmark = pytest.mark.exhaustive
 

@@ -15,7 +15,8 @@ import pytest
 
 from pipeline.outs import paths
 from pipeline.tracking import trials
-from tests.whole.conftest import Repository, copied, environment_of_a_user, free_port, until
+from tests.whole.mlflow_server import free_port, until
+from tests.whole.repositories import Repository, copied, environment_of_a_user
 from tests.whole.test_sweep import runs_of, sweep, write_sweep
 
 pytestmark = pytest.mark.exhaustive

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.reproduction import dvc_locks
-from tests.whole.conftest import Repository, copied
+from tests.whole.repositories import Repository, copied
 
 pytestmark = pytest.mark.slow
 

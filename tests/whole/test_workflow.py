@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from tests.whole.conftest import ROOT, Repository
+from tests.whole.repositories import ROOT, Repository
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ from mlflow.entities import Run
 
 from pipeline.outs import artifacts, dvc_lock, paths
 from pipeline.tracking import provenance
-from tests.whole.conftest import TRAININGS, Repository
+from tests.whole.repositories import TRAININGS, Repository
 
 TRACKED = (*TRAININGS, "visualize")
 
