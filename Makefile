@@ -51,7 +51,7 @@ bench: .venv/.complete  ## measure beside plain Keras, and beside what PEERS_PYT
 	@$(BIN)/python -m benchmarks $(if $(PEERS_PYTHON),--peers-python $(PEERS_PYTHON))
 
 test: .venv/.complete  ## run the tests
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 lint: .venv/.complete  ## check format, style and types
 	@$(BIN)/ruff format --check .

@@ -13,6 +13,12 @@ from tests.whole.processes import FIRST_WAY, Ended, Repro
 from tests.whole.repositories import Repository, copied, make_repository
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests of this folder, the longest: workers then end at the same time."""
+    here = Path(__file__).parent
+    items.sort(key=lambda item: item.path.parent != here)
+
+
 @pytest.fixture(scope="session")
 def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server, started when first it is wanted; ended with the tests."""

@@ -56,6 +56,7 @@ def test_the_package_has_what_mlflows_own_keras_flavor_writes(
         str(tmp_path / "own"),  # MLflow calls a method of str
         signature=infer_signature(images, model.predict(images, verbose=0)),
         input_example=images,
+        pip_requirements=["keras"],  # else MLflow starts a process to find out
     )
     packed = Path(logged(repository, "train_classifier"))
     ours, own = Model.load(packed), Model.load(tmp_path / "own")
