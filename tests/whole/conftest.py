@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.whole.mlflow_server import Server
+from tests.whole.mlflow_server import Server, empty
 from tests.whole.processes import FIRST_WAY, Ended, Repro
 from tests.whole.repositories import Repository, copied, make_repository
 
@@ -33,12 +33,7 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def server(shared_server: Server) -> Iterator[Server]:
     """A running server without a run or a model, for a test to stop."""
     shared_server.start()
-    client = shared_server.client
-    if experiment := client.get_experiment_by_name("autoencoders"):
-        for run in client.search_runs([experiment.experiment_id]):
-            client.delete_run(run.info.run_id)
-        for model in client.search_logged_models([experiment.experiment_id]):
-            client.delete_logged_model(model.model_id)
+    empty(shared_server.client)
     yield shared_server
     shared_server.go_on()
 

@@ -21,7 +21,7 @@ import pytest
 from pipeline.outs import dvc_lock
 from pipeline.tracking import runs as logging
 from pipeline.tracking.store import Store
-from tests.whole.mlflow_server import Server, free_port, until
+from tests.whole.mlflow_server import Server, empty, free_port, until
 from tests.whole.repositories import STAGES, Repository, copied, with_epochs
 from tests.whole.tracked import (
     TRACKED,
@@ -380,10 +380,11 @@ def at_once(command: str, clones: list[Repository], uri: str) -> list[str]:
 
 @pytest.mark.parametrize("step", [2, 5])  # before its files are logged, and before its model is
 def test_a_run_that_another_clone_removes_while_it_is_made_leaves_no_model(
-    copy: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+    copy: Repository, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
+    empty(copy.client)
     monkeypatch.chdir(copy.path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", copy.client.tracking_uri)
     store, state = Store(), dvc_lock.locked("train_dense_ae")
     steps = iter(range(1, 100))
 

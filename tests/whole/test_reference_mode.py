@@ -8,6 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline.outs import dvc_lock, paths
+from tests.whole.mlflow_server import empty
 from tests.whole.repositories import Repository, copied, served
 from tests.whole.serving import post
 
@@ -22,8 +23,7 @@ def linked(repository: Repository, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("reference")
     clone = copied(repository, folder / "clone")
     shutil.rmtree(clone.path / "mlartifacts")
-    for file in clone.path.glob("mlflow.db*"):
-        file.unlink()
+    empty(clone.client)
     clone.edit_params(lambda text: text.replace("artifacts: copy", "artifacts: reference"))
     clone.main("track")
     clone.dvc("remote", "add", "--default", "store", str(folder / "remote"))
