@@ -116,9 +116,9 @@ class Repository:
             status: dict[str, Any] = opened.status()
         return status
 
-    def dvc(self, *arguments: str, code: int = 0) -> str:
+    def dvc(self, *arguments: str, code: int = 0, **variables: str) -> str:
         """Run DVC there."""
-        return self.python("-m", "dvc", *arguments, code=code)
+        return self.python("-m", "dvc", *arguments, code=code, **variables)
 
     def edit_params(self, edit: Callable[[str], str]) -> None:
         """Rewrite params.yaml."""

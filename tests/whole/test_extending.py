@@ -97,7 +97,7 @@ def test_the_commands_of_the_page_know_it(extended: Repository) -> None:
     assert STAGE in extended.run(*compare.split())
     promoted = extended.run(*promote.split())
     assert "mnist-denoising-ae: version 1 becomes champion: test_bce" in promoted
-    extended.run(*experiment.split())
+    extended.run(*experiment.split(), PIPELINE_TRACKING="off")
     assert "0.5" in extended.dvc("exp", "show", "--csv")
 
 

@@ -157,7 +157,7 @@ def test_figures_of_an_earlier_training_are_not_put_on_the_run_of_a_later_one(
 ) -> None:
     clone = copied(repository, tmp_path / "clone")
     clone.edit_params(lambda text: text.replace("code_units: 100", "code_units: 12"))
-    clone.dvc("repro", "train_dense_ae")
+    clone.dvc("repro", "train_dense_ae", PIPELINE_TRACKING="off")
     clone.main("track")
     (run,) = [run for run in clone.runs() if run.data.params.get("code_units") == "12"]
     assert run.info.run_name == "code_units=12 dense_ae"

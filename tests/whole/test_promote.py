@@ -30,7 +30,8 @@ def trained_twice(repository: Repository, tmp_path_factory: pytest.TempPathFacto
     clone = copied(repository, tmp_path_factory.mktemp("promote") / "clone")
     shutil.copy(clone.path / "dvc.lock", clone.path / "dvc.lock.4")
     clone.edit_params(lambda text: with_epochs(text, {"train_classifier": 1}))
-    clone.dvc("repro", "train_classifier")
+    clone.dvc("repro", "train_classifier", PIPELINE_TRACKING="off")
+    clone.main("track")
     shutil.copy(clone.path / "dvc.lock", clone.path / "dvc.lock.1")
     return clone
 
