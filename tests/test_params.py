@@ -16,11 +16,12 @@ from ruamel.yaml import YAML
 
 from pipeline import stage_files
 from pipeline.errors import ParamsError
-from pipeline.params import Section, load_params
+from pipeline.params import Section, checked, load_params, schema
 
 ROOT = Path(__file__).parents[1]
 PARAMS = ROOT / "params.yaml"
 DOCUMENT: dict[str, Any] = YAML(typ="safe").load(PARAMS)
+SCHEMA = schema(stage_files.names(ROOT))
 
 WRONG_TYPES: dict[type, list[Any]] = {
     int: ["many", 1.5, True],
@@ -97,14 +98,16 @@ def path(tmp_path: Path) -> Path:
 
 
 def _complaint(path: Path, content: dict[str, Any] | str | bytes) -> str:
+    """What is said of a file; a document is judged as `load_params` judges what it has read."""
     if isinstance(content, bytes):
         path.write_bytes(content)
     elif isinstance(content, str):
         path.write_text(content)
-    else:
-        YAML().dump(content, path)
     with pytest.raises(ParamsError) as caught:
-        load_params(path)
+        if isinstance(content, dict):
+            checked(SCHEMA, content, str(path))
+        else:
+            load_params(path)
     return str(caught.value)
 
 
@@ -140,6 +143,15 @@ def test_a_value_out_of_range_is_named_in_one_line(path: Path, key: str, value: 
     complaint = _complaint(path, _with(key, value))
     assert complaint.startswith(f"{path}: {key}: found {value!r}, expected ")
     assert len(complaint.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [("-1", -1), ("yes", "yes"), ("true", True), ("1.5", 1.5), (".inf", float("inf"))],
+)
+def test_a_value_is_told_as_yaml_reads_it(path: Path, written: str, read: Any) -> None:
+    complaint = _complaint(path, PARAMS.read_text().replace("seed: 42", f"seed: {written}"))
+    assert complaint.startswith(f"{path}: seed: found {read!r}, expected ")
 
 
 def test_a_value_within_a_list_is_named_by_its_place(path: Path) -> None:
