@@ -99,14 +99,12 @@ def path(tmp_path: Path) -> Path:
 
 def _complaint(path: Path, content: dict[str, Any] | str | bytes) -> str:
     """What is said of a file; a document is judged as `load_params` judges what it has read."""
-    if isinstance(content, bytes):
-        path.write_bytes(content)
-    elif isinstance(content, str):
-        path.write_text(content)
-    with pytest.raises(ParamsError) as caught:
-        if isinstance(content, dict):
+    if isinstance(content, dict):
+        with pytest.raises(ParamsError) as caught:
             checked(SCHEMA, content, str(path))
-        else:
+    else:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        with pytest.raises(ParamsError) as caught:
             load_params(path)
     return str(caught.value)
 

@@ -15,6 +15,7 @@ from matplotlib.transforms import Bbox
 from pipeline.data.datasets import Dataset
 from pipeline.figures import codes, curves, rate_distortion, style
 from pipeline.figures import digits as pictures
+from pipeline.figures.contact_sheet import contact_sheet
 from pipeline.figures.curves import Panel
 from pipeline.figures.plane import Plane
 from pipeline.figures.rate_distortion import Point
@@ -179,6 +180,23 @@ def test_a_code_map_of_classes_with_names_lists_them(names: pictures.Names) -> N
     plane = Plane(np.eye(10, 2, dtype=np.float32), np.array([0.2, 0.1], np.float32))
     figure = codes.code_map({TITLES[0]: plane}, np.arange(10, dtype=np.uint8), names)
     assert_readable(figure, *map(style.class_name, names))
+
+
+@every_name
+def test_a_contact_sheet_has_a_row_of_as_many_images_as_there_are_beside_each_name(
+    digits: Dataset, names: pictures.Names
+) -> None:
+    samples = {str(name): [*digits.test_images[: 1 + row]] for row, name in enumerate(names)}
+    figure = contact_sheet("my digits.npz", samples)
+    assert_readable(figure, "my digits.npz", *map(style.class_name, names))
+    picture = figure.axes[0].images[0].get_array()
+    assert isinstance(picture, np.ndarray)
+    assert picture.shape == (10 * 30 - 2, 10 * 30 - 2)
+    for row in range(10):
+        for column in range(10):
+            cell = picture[row * 30 :, column * 30 :][:28, :28]
+            shown = digits.test_images[column] if column <= row else 255
+            assert (cell == shown).all()
 
 
 def test_a_name_is_drawn_letter_by_letter_by_latex_too() -> None:
