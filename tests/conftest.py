@@ -1,6 +1,8 @@
 """Every test runs as a stage does: params checked, runtime pinned, then the imports."""
 
 import importlib
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +28,8 @@ settings.register_profile("long", max_examples=8_000, deadline=10_000)  # millis
 settings.load_profile("short")
 
 runtime.pin(PARAMS.runtime)
+# DVC would start a process more after each command, to report on it.
+os.environ["DVC_NO_ANALYTICS"] = "true"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -53,6 +57,15 @@ def tensorflow(params: PipelineParams) -> None:
 def params() -> PipelineParams:
     """The committed params.yaml."""
     return PARAMS
+
+
+@pytest.fixture(scope="session")
+def new_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `git init` and `dvc init` make, to be copied: the latter takes a second."""
+    path = tmp_path_factory.mktemp("new_repository")
+    for command in ("git init --quiet --initial-branch=main", f"{sys.executable} -m dvc init -q"):
+        subprocess.run(command.split(), cwd=path, check=True)
+    return path
 
 
 def optimizer(settings: Section) -> Optimizer:

@@ -164,13 +164,15 @@ def _locks() -> Iterator[Finding]:
 
 def _store() -> Iterator[Finding]:
     from pipeline.tracking import address
-    from pipeline.tracking.store import Store, faults_reported
 
     uri = address.redacted(address.tracking_uri())
     file = address.database(address.tracking_uri())
     if file and not file.exists():
         yield Finding("MLflow store", f"{uri}: none yet; `make repro` or `make track` makes it")
         return
+
+    from pipeline.tracking.store import Store, faults_reported  # which takes 2 s
+
     with faults_reported():
         store = Store(make=False)
         runs = store.client.search_runs([store.experiment_id], max_results=1000)

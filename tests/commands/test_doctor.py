@@ -5,60 +5,72 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
+from pipeline.commands import doctor
 from pipeline.reproduction import dvc_locks
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """A folder with the committed files and data, in git."""
+def project(tmp_path: Path, new_repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the committed files and data, in git; the working directory."""
+    shutil.copytree(new_repository, tmp_path, dirs_exist_ok=True)
     for name in ("dvc.yaml", "dvc.lock", "params.yaml", "requirements.lock", "environment.json"):
         shutil.copy(ROOT / name, tmp_path)
-    shutil.copytree(ROOT / "data/raw", tmp_path / "data/raw")
+    (tmp_path / "data/raw").mkdir(parents=True)
+    for path in (ROOT / "data/raw").iterdir():
+        (tmp_path / "data/raw" / path.name).symlink_to(path)
     for name in ("pipeline", "stages"):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / ".venv").symlink_to(sys.prefix)
-    for command in ("git init --quiet", f"{sys.executable} -m dvc init --quiet"):
-        subprocess.run(command.split(), cwd=tmp_path, check=True)
+    monkeypatch.chdir(tmp_path)
+    for name in filter(lambda name: "MLFLOW" in name, [*os.environ]):
+        monkeypatch.delenv(name)
     return tmp_path
 
 
-def examined(project: Path, **variables: str) -> tuple[int, list[str]]:
-    """The exit status, and the lines."""
-    kept = {name: value for name, value in os.environ.items() if "MLFLOW" not in name}
-    done = subprocess.run(
-        [sys.executable, "-m", "pipeline", "doctor"],
-        cwd=project,
-        env=kept | variables,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stderr == ""
-    return done.returncode, done.stdout.splitlines()
+Examined = Callable[[], tuple[int, list[str]]]
 
 
-def test_where_nothing_is_wrong_every_line_is_fine(project: Path) -> None:
-    code, lines = examined(project)
-    assert code == 0, lines
+@pytest.fixture
+def examined(project: Path, capsys: pytest.CaptureFixture[str]) -> Examined:
+    """Examines `project`: the exit status, and the lines."""
+    del project
+
+    def examine() -> tuple[int, list[str]]:
+        with pytest.raises(SystemExit) as ended:
+            doctor.main()
+        printed = capsys.readouterr()
+        assert printed.err == ""
+        return int(ended.value.code or 0), printed.out.splitlines()
+
+    return examine
+
+
+@pytest.mark.usefixtures("project")
+def test_where_nothing_is_wrong_every_line_is_fine() -> None:
+    command = [sys.executable, "-m", "pipeline", "doctor"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    lines = done.stdout.splitlines()
+    assert (done.returncode, done.stderr) == (0, ""), lines
     subjects = [line.removeprefix("fine   ").split(": ")[0] for line in lines]
     expected = "machine instruction Python packages git DVC params.yaml results locks MLflow"
     assert set(expected.split()) <= {subject.split()[0] for subject in subjects}
     assert all(line.startswith("fine   ") for line in lines)
 
 
-def test_what_is_wrong_comes_first_with_what_mends_it(project: Path) -> None:
+def test_what_is_wrong_comes_first_with_what_mends_it(project: Path, examined: Examined) -> None:
     shutil.rmtree(project / ".git")
     (project / "data/raw/mnist.pkl").unlink()
     (project / "requirements.lock").write_text("numpy==1.0.0 \\\n")
     (project / ".venv").unlink()
-    code, lines = examined(project)
+    code, lines = examined()
     assert code == 1
     expected = (
         "Python: ",
@@ -83,24 +95,34 @@ def test_what_is_wrong_comes_first_with_what_mends_it(project: Path) -> None:
         ("dvc.lock", "stages: {}\n", "results: "),
     ],
 )
-def test_a_file_that_is_wrong_is_named(project: Path, file: str, content: str, line: str) -> None:
+def test_a_file_that_is_wrong_is_named(
+    project: Path, examined: Examined, file: str, content: str, line: str
+) -> None:
     (project / file).write_text(content)
-    code, lines = examined(project)
+    code, lines = examined()
     assert code == 1
     assert any(found.startswith(f"WRONG  {line}") for found in lines)
 
 
-def test_a_store_that_does_not_answer_is_named_without_its_password(project: Path) -> None:
-    code, lines = examined(project, MLFLOW_TRACKING_URI="http://me:hidden@127.0.0.1:9")
+def test_a_store_that_does_not_answer_is_named_without_its_password(
+    examined: Examined, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:hidden@127.0.0.1:9")
+    code, lines = examined()
     assert code == 1
     assert lines[0].startswith("WRONG  store: http://127.0.0.1:9: ")
     assert "unset MLFLOW_TRACKING_URI" in lines[0]
     assert not any("hidden" in line for line in lines)
 
 
-def test_variables_are_listed_with_what_becomes_of_them(project: Path) -> None:
+def test_variables_are_listed_with_what_becomes_of_them(
+    examined: Examined, monkeypatch: pytest.MonkeyPatch
+) -> None:
     secret = {"AWS_SECRET_ACCESS_KEY": "hidden"}
-    _, lines = examined(project, KERAS_MAX_EPOCHS="3", MPLBACKEND="tk", DVC_X="y", **secret)
+    given = {"KERAS_MAX_EPOCHS": "3", "MPLBACKEND": "tk", "DVC_X": "y", **secret}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    _, lines = examined()
     assert "fine   variable: KERAS_MAX_EPOCHS=3: stages drop it: ends trainings early" in lines
     assert "fine   variable: MPLBACKEND=tk: stages set it to agg" in lines
     assert "fine   variable: DVC_X=y: kept" in lines
@@ -108,12 +130,14 @@ def test_variables_are_listed_with_what_becomes_of_them(project: Path) -> None:
 
 
 @pytest.mark.parametrize("number", ["nobody's", "another's"])
-def test_who_holds_a_lock_is_named_and_nothing_is_changed(project: Path, number: str) -> None:
+def test_who_holds_a_lock_is_named_and_nothing_is_changed(
+    project: Path, examined: Examined, number: str
+) -> None:
     dead = os.getpid() if number == "another's" else max(psutil.pids()) + 10_000
     held = {"write": {str(project / "data"): {"pid": dead, "cmd": "dvc repro"}}, "read": {}}
     record = project / dvc_locks.RECORD
     record.write_text(json.dumps(held))
-    _, lines = examined(project)
+    _, lines = examined()
     assert (
         f"fine   locks: held by `dvc repro` (process {dead}), which is dead: "
         "`make repro` releases it"

@@ -47,12 +47,11 @@ source: {words: words.txt}
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(tmp_path_factory: pytest.TempPathFactory, new_repository: Path) -> Path:
     """A repository whose one stage DVC has run."""
     root = tmp_path_factory.mktemp("made")
-    subprocess.run(["git", "init", "--quiet"], cwd=root, check=True)
+    shutil.copytree(new_repository, root, dirs_exist_ok=True)
     dvc = (sys.executable, "-m", "dvc")
-    subprocess.run([*dvc, "init", "--quiet"], cwd=root, check=True)
     for name, content in FILES.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(content.encode())

@@ -62,11 +62,10 @@ class Project:
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def made(tmp_path_factory: pytest.TempPathFactory, new_repository: Path) -> Project:
     """Two commits, tagged `first` and `second`."""
     project = Project(tmp_path_factory.mktemp("project"))
-    project.run("git", "init", "--quiet", "--initial-branch=main")
-    project.run(sys.executable, "-m", "dvc", "init", "--quiet")
+    shutil.copytree(new_repository, project.path, dirs_exist_ok=True)
     (project.path / "dvc.yaml").write_text(DVC_YAML)
     project.commit("first <commit>", grey=100, epochs=3)
     project.commit("second", grey=200, epochs=4, score=0.5)

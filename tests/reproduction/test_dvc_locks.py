@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -17,10 +18,10 @@ PIPELINE = "stages:\n  wait: {cmd: 'echo waiting; exec sleep 60', outs: [out]}\n
 
 
 @pytest.fixture
-def busy(tmp_path: Path) -> Iterator[tuple[Path, subprocess.Popen[bytes]]]:
+def busy(tmp_path: Path, new_repository: Path) -> Iterator[tuple[Path, subprocess.Popen[bytes]]]:
     """A folder in which a DVC runs a stage that does not end."""
     dvc = (sys.executable, "-m", "dvc")
-    subprocess.run([*dvc, "init", "--no-scm", "--quiet"], cwd=tmp_path, check=True)
+    shutil.copytree(new_repository, tmp_path, dirs_exist_ok=True)
     (tmp_path / "dvc.yaml").write_text(PIPELINE)
     process = subprocess.Popen([*dvc, "repro"], cwd=tmp_path, stdout=subprocess.PIPE)
     assert process.stdout

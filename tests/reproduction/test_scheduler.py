@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -77,10 +78,11 @@ two_cores = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs t
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+def project(
+    tmp_path: Path, new_repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Project]:
     """Makes a DVC repository of a dvc.yaml, and works there."""
     cores = os.sched_getaffinity(0)
-    monkeypatch.setenv("DVC_NO_ANALYTICS", "true")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
 
     def make(dvc_yaml: str, *together: str) -> Path:
@@ -88,8 +90,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
         Path("together").write_text(" ".join(together))
         Path("step.py").write_text(PROGRAM)
         Path("dvc.yaml").write_text(dvc_yaml.replace("${run}", f"{sys.executable} step.py"))
-        subprocess.run(["git", "init", "--quiet"], check=True)
-        subprocess.run([sys.executable, "-m", "dvc", "init", "--quiet"], check=True)
+        shutil.copytree(new_repository, tmp_path, dirs_exist_ok=True)
         return tmp_path
 
     yield make
