@@ -6,6 +6,7 @@ import json
 import marshal
 import os
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from keras import layers
 
 from pipeline.data.datasets import Dataset
 from pipeline.errors import DataError
-from pipeline.outs import model_archive
+from pipeline.outs import model_archive, runtime
 from pipeline.training.predictions import predictor
 from stages import train_classifier, train_conv_ae, train_dense_ae
 from tests.conftest import PARAMS
@@ -38,21 +39,35 @@ MODELS: dict[str, Callable[[], keras.Model]] = {
 Members = dict[str, bytes]
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    path = tmp_path / "conv_ae.keras"
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model's file, to be copied."""
+    runtime.start_tensorflow(PARAMS.seed, PARAMS.runtime)
+    path = tmp_path_factory.mktemp("written") / "conv_ae.keras"
     model_archive.write(path, MODELS["conv_ae"]())
     return path
 
 
 @pytest.fixture
-def target(tmp_path: Path) -> Iterator[Path]:
-    """What an attack would make; meanwhile nothing connects or starts a process."""
-    happened: list[str] = []
+def path(written: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(written, tmp_path))
+
+
+@pytest.fixture(scope="module")
+def happened() -> Iterator[list[str]]:
+    """What connects or starts a process; a hook stays for good, so it is one for all tests."""
+    noted: list[str] = []
     watching = {"socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.system", "os.exec"}
-    sys.addaudithook(lambda event, _: happened.append(event) if event in watching else None)
+    sys.addaudithook(lambda event, _: noted.append(event) if event in watching else None)
+    yield noted
+    watching.clear()
+
+
+@pytest.fixture
+def target(tmp_path: Path, happened: list[str]) -> Iterator[Path]:
+    """What an attack would make; meanwhile nothing connects or starts a process."""
+    happened.clear()
     yield tmp_path / "target"
-    watching.clear()  # a hook stays for good
     assert happened == []
 
 
@@ -414,7 +429,9 @@ def test_a_process_that_was_refused_weights_ends_well(path: Path) -> None:
         import ctypes, sys
         from pathlib import Path
         from pipeline.errors import DataError
-        from pipeline.outs import model_archive
+        from pipeline.outs import runtime
+        with runtime.lean_import():
+            from pipeline.outs import model_archive
         try:
             model_archive.read(Path(sys.argv[1]))
         except DataError as error:
