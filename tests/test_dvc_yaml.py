@@ -83,7 +83,8 @@ def _holds_only_a_docstring(file: str) -> bool:
     return ast.get_docstring(tree) is not None and len(tree.body) == 1
 
 
-def _reached(stage: str) -> set[str]:
+@cache
+def _reached(stage: str) -> frozenset[str]:
     """The files that take part in `stage`: from its script on, import by import.
 
     A stage that calls `trainings` takes what their stage files declare, which nothing imports.
@@ -98,7 +99,7 @@ def _reached(stage: str) -> set[str]:
         names = {name for file in found for name in _imported(file, unused.get(file, ()))}
         files = {_module_file(name) for name in names}
         found = {file for file in files if file and not file.startswith(NO_OUT)} - reached
-    return {file for file in reached if not _holds_only_a_docstring(file)}
+    return frozenset(file for file in reached if not _holds_only_a_docstring(file))
 
 
 def _called(tree: ast.AST) -> set[str]:

@@ -101,10 +101,14 @@ def test_outside_a_pipeline_there_is_one_line(tmp_path: Path, command: tuple[str
     assert re.fullmatch(r"error: dvc\.yaml: not found; .*\n", done.stderr)
 
 
-def test_a_version_to_promote_needs_its_stage(project: Path) -> None:
-    done = _python(project, "-m", "pipeline", "promote", "--to", "1")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "error: --to needs --stage: each model numbers its own versions\n"
+def test_a_version_to_promote_needs_its_stage(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(project)
+    with pytest.raises(SystemExit, match=r"^1$"):
+        __main__.main(["promote", "--to", "1"])
+    told = "error: --to needs --stage: each model numbers its own versions\n"
+    assert capsys.readouterr() == ("", told)
 
 
 @pytest.mark.parametrize(

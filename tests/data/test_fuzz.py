@@ -1,6 +1,6 @@
 """Files of every kind of nonsense: each is read, or refused in one line, in little memory.
 
-`pytest tests/test_fuzz.py --hypothesis-profile=long` takes 5 minutes; see conftest.py.
+`pytest tests/data/test_fuzz.py --hypothesis-profile=long` takes 5 minutes; see conftest.py.
 """
 
 import gzip

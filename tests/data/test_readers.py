@@ -469,11 +469,11 @@ BOMBS = {
         "claims 1048576 bytes for (1, 1024, 1024), found more",
     ),
     "npz packed by LZMA": (
-        _npz_packed(zipfile.ZIP_LZMA, 64 * MEGABYTE),
+        _npz_packed(zipfile.ZIP_LZMA, 16 * MEGABYTE),
         "another compression than deflate",
     ),
     "npz packed by bzip2": (
-        _npz_packed(zipfile.ZIP_BZIP2, 64 * MEGABYTE),
+        _npz_packed(zipfile.ZIP_BZIP2, 16 * MEGABYTE),
         "another compression than deflate",
     ),
     # A megabyte of text, encoded 10,000 times.

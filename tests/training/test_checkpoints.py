@@ -37,16 +37,27 @@ OPTIMIZERS = {
 }
 
 
+FILES = {
+    "dvc.yaml": DVC_YAML,
+    "params.yaml": "seed: 42\n",
+    "train.py": "print()\n",
+    "images.npy": "pixels",
+}
+
+
+@pytest.fixture(scope="module")
+def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a stage of one code file, one data file and one param, to be copied."""
+    path = tmp_path_factory.mktemp("committed")
+    for name, text in FILES.items():
+        (path / name).write_text(text)
+    return path
+
+
 @pytest.fixture(autouse=True)
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a stage of one code file, one data file and one param, to work in."""
-    for name, text in (
-        ("dvc.yaml", DVC_YAML),
-        ("params.yaml", "seed: 42\n"),
-        ("train.py", "print()\n"),
-        ("images.npy", "pixels"),
-    ):
-        (tmp_path / name).write_text(text)
+def project(committed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of `committed` to work in."""
+    shutil.copytree(committed, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -110,6 +121,37 @@ class Training:
         return rows, b"".join(variable.numpy().tobytes() for variable in model.variables)
 
 
+@pytest.fixture(scope="module")
+def whole(committed: Path, params: PipelineParams, digits: Dataset) -> Result:
+    """What a training of dense_ae gives that nothing interrupts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(committed)
+        return Training(params, digits).run()
+
+
+@pytest.fixture(scope="module")
+def kept(
+    committed: Path,
+    params: PipelineParams,
+    digits: Dataset,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """A folder as that training leaves it when it is interrupted after its second epoch."""
+    path = Path(shutil.copytree(committed, tmp_path_factory.mktemp("kept") / "project"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(path)
+        Training(params, digits).interrupt(2)
+    return path
+
+
+@pytest.fixture
+def interrupted(kept: Path, project: Path) -> Path:
+    """`project` with the state that is in `kept`: its one file."""
+    shutil.copytree(kept, project, dirs_exist_ok=True)
+    (state,) = (project / ".checkpoints" / STAGE).iterdir()
+    return state
+
+
 @pytest.mark.parametrize("model", ["classifier", "dense_ae", "conv_ae"])
 def test_an_interrupted_training_ends_with_the_same_weights_and_history(
     params: PipelineParams, digits: Dataset, model: str
@@ -139,18 +181,20 @@ def test_the_state_of_every_optimizer_is_part_of_it(
     assert training_.interrupt(2).run() == whole
 
 
+@pytest.mark.usefixtures("interrupted")
 def test_an_interrupted_training_does_not_begin_anew(
     params: PipelineParams, digits: Dataset, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Training(params, digits).interrupt(2).run()
+    Training(params, digits).run()
     assert capsys.readouterr().out == "continuing after epoch 2\n"
 
 
 def test_no_state_is_left_after_a_training_that_ended_well(
-    params: PipelineParams, digits: Dataset, project: Path
+    params: PipelineParams, digits: Dataset, interrupted: Path
 ) -> None:
-    Training(params, digits).interrupt(2).run()
-    assert not list((project / ".checkpoints").iterdir())
+    Training(params, digits).run()
+    assert not interrupted.exists()
+    assert not list(interrupted.parents[1].iterdir())
 
 
 def _cut(content: bytes) -> bytes:
@@ -164,18 +208,16 @@ def _changed(content: bytes) -> bytes:
 
 @pytest.mark.parametrize("damage", [_cut, _changed])
 def test_a_damaged_state_is_not_used(
+    *,
     params: PipelineParams,
     digits: Dataset,
-    project: Path,
+    interrupted: Path,
+    whole: Result,
     capsys: pytest.CaptureFixture[str],
     damage: Any,
 ) -> None:
-    training_ = Training(params, digits)
-    whole = training_.run()
-    training_.interrupt(2)
-    (state,) = (project / ".checkpoints" / STAGE).iterdir()
-    state.write_bytes(damage(state.read_bytes()))
-    assert training_.run() == whole
+    interrupted.write_bytes(damage(interrupted.read_bytes()))
+    assert Training(params, digits).run() == whole
     printed = capsys.readouterr().out
     assert "not readable" in printed
     assert "continuing" not in printed
