@@ -41,6 +41,16 @@ pytestmark = [
     pytest.mark.usefixtures("traced"),
 ]
 
+
+@pytest.fixture(scope="module", autouse=True)
+def _letters() -> None:
+    """Let Hypothesis list all of Unicode before `traced`, under which that takes 30 s for 1 s.
+
+    It keeps the list in .hypothesis, so a new clone pays once.
+    """
+    st.text().validate()
+
+
 MEMORY = 128 * 2**20  # bytes: `datasets` keeps eight for a label, of as many as 16 MiB hold
 
 # Bytes changed, dropped and added anywhere.
