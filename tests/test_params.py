@@ -240,7 +240,7 @@ def test_a_small_number_may_be_written_in_any_way(path: Path, number: str) -> No
         pytest.param("seed: 1\n---\nseed: 2", id="two documents"),
         pytest.param("seed: !!python/object/apply:os.getcwd []", id="Python object"),
         pytest.param("seed: 2001-99-99", id="impossible date"),
-        pytest.param("seed: " + "[" * 10_000, id="nested without end"),
+        pytest.param("seed: " + "[" * 1_000, id="nested without end"),
         pytest.param("seed: \0", id="null character"),
         pytest.param(b"seed: \xff", id="not UTF-8"),
         pytest.param("", id="empty"),
