@@ -15,11 +15,17 @@ KNOWN = ("classifier", "dense_ae", "conv_ae")  # the models that the peers are w
 
 
 def arguments() -> argparse.Namespace:
-    """MODEL, --data, --epochs, --held-out and --memory-budget."""
+    """MODEL, --data, --epochs, --cpu-isa, --held-out and --memory-budget."""
     parser = argparse.ArgumentParser(description="Train one model; print its figures as JSON.")
     parser.add_argument("model")
     parser.add_argument("--data", required=True, type=Path, help="folder that `tiles` wrote")
     parser.add_argument("--epochs", type=int, required=True)
+    parser.add_argument(
+        "--cpu-isa",
+        choices=("avx2", "native"),
+        default="avx2",
+        help="cap the instruction set or not, if the peer has a setting of its own for it",
+    )
     parser.add_argument(
         "--held-out", action="store_true", help="measure on images held out, if the peer does"
     )

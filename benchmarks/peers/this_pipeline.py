@@ -14,6 +14,11 @@ def main() -> None:
     """Train and report; what a stage measures in the end is left out."""
     options = session.arguments()
     params = load_params(PARAMS)
+    changes = {"cpu_isa": options.cpu_isa}
+    if math.isfinite(options.memory_budget):
+        changes["memory_budget"] = options.memory_budget
+    settings = params.runtime.model_copy(update=changes)
+    params = params.model_copy(update={"runtime": settings})
     runtime.pin(params.runtime)
     runtime.start_tensorflow(params.seed, params.runtime)
 
@@ -26,8 +31,6 @@ def main() -> None:
     images, labels = session.load(options.data)
     if math.isfinite(options.memory_budget):
         images = np.memmap(options.data / "images.idx", np.uint8, "r", 16, images.shape)
-        settings = params.runtime.model_copy(update={"memory_budget": options.memory_budget})
-        params = params.model_copy(update={"runtime": settings})
     held_out = HELD_OUT if options.held_out else 0
     dataset = Dataset(images, labels, images[:held_out], labels[:held_out], np.arange(10))
 
