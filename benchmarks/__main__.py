@@ -1,21 +1,29 @@
 """Measure this pipeline beside what a user would pick instead: `python -m benchmarks [PART ...]`.
 
 Writes benchmarks/results.json and results.png, and the tables of docs/performance.md and
-docs/serving.md. A part that
-is not measured keeps its figures, if they are of this machine.
+docs/serving.md. A part that is not measured keeps its figures, and so do other machines.
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from benchmarks import epochs as epochs_part
-from benchmarks import machine, peak, processes, report, scale, serving, sizes, streaming, whole
+from benchmarks import (
+    machine,
+    peak,
+    processes,
+    report,
+    scale,
+    serving,
+    sizes,
+    store,
+    streaming,
+    whole,
+)
 from pipeline import errors
-from pipeline.errors import MachineError, TrainingError
-from pipeline.outs import artifacts
+from pipeline.errors import MachineError, TrainingError, UserError
 
 PARTS = ("peak", "epochs", "pipeline", "streaming", "scale", "serving")
 OUTPUT, PAGE, SERVING = Path("benchmarks"), Path("docs/performance.md"), Path("docs/serving.md")
@@ -29,6 +37,7 @@ def main() -> None:
         MachineError: this is not Linux.
         TrainingError: a peer did not reach the loss of this pipeline: the figures are written,
             and worth nothing.
+        UserError: there is nothing to report.
     """
     options = _options()
     if sys.platform != "linux":
@@ -36,31 +45,56 @@ def main() -> None:
             f"benchmarks: found {sys.platform}, expected linux, which keeps a process to some of "
             "the cores and says how busy they are"
         )
-    quick, output = options.quick, options.output or OUTPUT
+    output = options.output or OUTPUT
     if not options.output:
         report.check(PAGE)
         report.check(SERVING)
-    results = _earlier(output / "results.json")
-    parts = results["parts"]
-    for name in PARTS:
-        if name in _chosen(options.parts):
-            print(f"-- {name}")
-            part = _measured(
-                name, sizes.QUICK if quick else sizes.FULL, options.peers_python, parts
-            )
-            parts[name] = {"revision": machine.revision()} | part
-            _write(results, output)
-            if part["elsewhere"] > LOUD:
-                print(f"{name}: {part['elsewhere']:.1f} cores were busy with other things")
-    _write(results, output)
-    tables = report.markdown(results)
-    print(tables)
-    if not options.output:
-        report.insert(tables, PAGE)
-        if "serving" in parts:
-            report.insert(report.serving(results), SERVING)
-    if differing := _differing(parts.get("epochs", {"models": {}})):
+    machines = store.read(output / "results.json")
+    if chosen := _chosen(options.parts):
+        size = sizes.QUICK if options.quick else sizes.FULL
+        machines = _measure(chosen, size, options.peers_python, machines, output)
+    if not machines:
+        raise UserError(f"{output}: no results.json with figures, expected one to report")
+    _report(machines, output, pages=not options.output)
+    last = next(iter(machines.values()))
+    if differing := _differing(last["parts"].get("epochs", {"models": {}})):
         raise TrainingError(f"loss or parameters differ from this pipeline's: {differing}")
+
+
+def _measure(
+    chosen: list[str],
+    size: sizes.Sizes,
+    peers_python: str,
+    machines: store.Machines,
+    output: Path,
+) -> store.Machines:
+    """Measure the `chosen` parts here, and write each at once; all machines, this one first."""
+    described = machine.described()
+    name = machine.name(described)
+    here = store.entry(machines, name, described)
+    for part in chosen:
+        print(f"-- {part}")
+        figures = _measured(part, size, peers_python, here["parts"])
+        here["parts"][part] = {"revision": machine.revision()} | figures
+        machines = store.write(machines, name, here, output / "results.json")
+        if figures["elsewhere"] > LOUD:
+            print(f"{part}: {figures['elsewhere']:.1f} cores were busy with other things")
+    return machines
+
+
+def _report(machines: store.Machines, output: Path, *, pages: bool) -> None:
+    """Draw and print what there is of all machines, and put it into the documentation."""
+    # Drawn by another process: Matplotlib would add 50 MiB to this one (see `processes.run`).
+    processes.run(
+        *(sys.executable, "-m", "benchmarks.figure"),
+        *(output / "results.json", output / "results.png"),
+    )
+    tables, servers = report.performance(machines), report.serving(machines)
+    print("\n\n".join(filter(None, [tables, servers])))
+    if pages and tables:
+        report.insert(tables, PAGE)
+    if pages and servers:
+        report.insert(servers, SERVING)
 
 
 def _options() -> argparse.Namespace:
@@ -86,9 +120,10 @@ def _options() -> argparse.Namespace:
     return options
 
 
-def _chosen(parts: list[str]) -> set[str]:
-    """What to measure: epochs are set against a peak of the same run."""
-    return set(PARTS) if not parts else {*parts} | ({"peak"} if "epochs" in parts else set())
+def _chosen(parts: list[str]) -> list[str]:
+    """What to measure, in order: epochs are set against a peak of the same run."""
+    asked = {*(parts or PARTS)} | ({"peak"} if "epochs" in parts else set())
+    return [part for part in PARTS if part in asked]
 
 
 def _measured(
@@ -109,27 +144,9 @@ def _measured(
             return serving.measure(size)
 
 
-def _earlier(path: Path) -> dict[str, Any]:
-    """The results so far; none but the machine if they are of another one."""
-    now = machine.described()
-    if path.exists():
-        results: dict[str, Any] = json.loads(path.read_text())
-        if results["machine"] == now:
-            return results
-        print(f"{path} is of another machine or other packages: its figures are dropped")
-    return {"machine": now, "parts": {}}
-
-
-def _write(results: dict[str, Any], output: Path) -> None:
-    path = output / "results.json"
-    artifacts.write_text(path, json.dumps(results, indent=2))
-    # Drawn by another process: Matplotlib would add 50 MiB to this one (see `processes.run`).
-    processes.run(sys.executable, "-m", "benchmarks.figure", path, output / "results.png")
-
-
 def _differing(part: dict[str, Any]) -> str:
     return ", ".join(
-        f"{model} by {row['peer']} on {row['cores']} core(s)"
+        f"{model} by {row['peer']} ({row['cores']} core(s), {row['cpu_isa']})"
         for model, figures in part["models"].items()
         for row in figures["variants"]
         if not row["loss_agrees"]

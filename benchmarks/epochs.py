@@ -1,11 +1,8 @@
 """An epoch of each training, by this pipeline and by its peers, side by side."""
 
 import itertools
-import subprocess
-import sys
 import tempfile
 from collections import defaultdict
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -14,36 +11,21 @@ from benchmarks import processes, tiles
 from benchmarks.peers.session import KNOWN
 from benchmarks.sizes import Sizes
 from benchmarks.spread import ratios, spread
-from pipeline.outs import machine
+from benchmarks.variants import NATIVE, OURS, SHIPPED, Variant, chosen, python
 from pipeline.training.declaration import models
 
-OURS = "this_pipeline"
-PEERS = {OURS: "keras", "plain_keras": "keras", "torch_loop": "torch", "jax_scan": "jax"}
-OTHERS_PYTHON = ("torch", "jax")  # may be installed apart from this pipeline's packages
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A way to train.
-
-    Attributes:
-        peer: a module of `benchmarks.peers`.
-        cores: the process may use so many.
-        held_out: measure on images held out after each epoch, too.
-    """
-
-    peer: str
-    cores: int
-    held_out: bool = False
-
-
-REFERENCE = Variant(OURS, cores=1)
 Runs = dict[tuple[str, Variant], list[dict[str, Any]]]
 
 
 def measure(sizes: Sizes, peers_python: str, one_core_gflops: float) -> dict[str, Any]:
-    """Seconds and core-seconds of an epoch, losses, and shares of the peak, by model."""
-    variants = _variants(peers_python)
+    """Seconds, core-seconds and loss of an epoch, and this pipeline's share of the peak, by model.
+
+    Args:
+        sizes: how much is measured.
+        peers_python: the interpreter that has PyTorch and JAX.
+        one_core_gflops: the peak of one core under this pipeline's cap, 1e9 operations a second.
+    """
+    variants = chosen(peers_python)
     runs: Runs = defaultdict(list)
     elsewhere = 0.0
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
@@ -77,41 +59,22 @@ def measure(sizes: Sizes, peers_python: str, one_core_gflops: float) -> dict[str
     }
 
 
-def _variants(peers_python: str) -> list[Variant]:
-    """Each peer that is installed, on one core and on all; this pipeline's one thread on one."""
-    variants = [REFERENCE, Variant(OURS, cores=1, held_out=True)]
-    for peer, package in PEERS.items():
-        if peer == OURS:
-            continue
-        python = _python(peer, peers_python)
-        check = f"import importlib.util as u, sys; sys.exit(not u.find_spec({package!r}))"
-        if subprocess.run([python, "-c", check], check=False).returncode:
-            print(f"{peer} is left out: {package} is not installed")
-            continue
-        variants += [Variant(peer, cores) for cores in sorted({1, machine.cores()})]
-    return variants
-
-
-def _python(peer: str, peers_python: str) -> str:
-    return peers_python if PEERS[peer] in OTHERS_PYTHON else sys.executable
-
-
 def _run(
     variant: Variant, model: str, epochs: int, data: Path, peers_python: str
 ) -> processes.Finished:
     return processes.run(
-        *(_python(variant.peer, peers_python), "-m", f"benchmarks.peers.{variant.peer}", model),
+        *(python(variant.peer, peers_python), "-m", f"benchmarks.peers.{variant.peer}", model),
         *("--data", data, "--epochs", str(epochs)),
-        *(["--held-out"] if variant.held_out else []),
+        *variant.options(),
         cores=variant.cores,
+        settings=variant.settings(),
     )
 
 
 def _tell(repetition: int, model: str, variant: Variant, done: processes.Finished) -> None:
     figures = done.figures
-    held_out = ", held out too" if variant.held_out else ""
     print(
-        f"{repetition + 1}: {model} by {variant.peer} ({variant.cores} core(s){held_out}): "
+        f"{repetition + 1}: {model} by {variant}: "
         f"{figures['seconds']:.3f} s, {figures['core_seconds']:.3f} core-seconds an epoch, "
         f"loss {figures['losses'][-1]:.4f}",
         flush=True,
@@ -121,28 +84,38 @@ def _tell(repetition: int, model: str, variant: Variant, done: processes.Finishe
 def _judged(
     runs: dict[Variant, list[dict[str, Any]]], *, images: int, gflops: float, tolerance: float
 ) -> dict[str, Any]:
-    """The figures of each variant of one model, beside those of `REFERENCE`."""
-    ours = runs[REFERENCE]
+    """The figures of each variant of one model, beside those of this pipeline."""
+    ours = runs[SHIPPED]
     multiply_adds = ours[0]["multiply_adds"] * images
     loss = median(run["losses"][-1] for run in ours)
     rows = []
     for variant, theirs in runs.items():
-        core_seconds = [run["core_seconds"] for run in theirs]
         their_loss = median(run["losses"][-1] for run in theirs)
         rows.append(
             {
                 "peer": variant.peer,
                 "library": theirs[0]["library"],
                 "cores": variant.cores,
+                "cpu_isa": variant.cpu_isa,
                 "held_out": variant.held_out,
                 "parameters": theirs[0]["parameters"],
                 "seconds": spread([run["seconds"] for run in theirs]),
-                "core_seconds": spread(core_seconds),
-                "core_seconds_ratio": ratios(core_seconds, [run["core_seconds"] for run in ours]),
-                "share_of_peak": 2 * multiply_adds / median(core_seconds) / (gflops * 1e9),
+                "core_seconds": spread(_core_seconds(theirs)),
+                "times_ours": {
+                    reference.cpu_isa: ratios(_core_seconds(theirs), _core_seconds(runs[reference]))
+                    for reference in (SHIPPED, NATIVE)
+                },
                 "loss": their_loss,
                 "loss_agrees": abs(their_loss / loss - 1) <= tolerance
                 and theirs[0]["parameters"] == ours[0]["parameters"],
             }
         )
-    return {"multiply_adds_per_epoch": multiply_adds, "variants": rows}
+    return {
+        "multiply_adds_per_epoch": multiply_adds,
+        "share_of_peak": 2 * multiply_adds / median(_core_seconds(ours)) / (gflops * 1e9),
+        "variants": rows,
+    }
+
+
+def _core_seconds(runs: list[dict[str, Any]]) -> list[float]:
+    return [run["core_seconds"] for run in runs]

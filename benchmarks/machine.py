@@ -25,6 +25,14 @@ def described() -> dict[str, Any]:
     }
 
 
+def name(described: dict[str, Any]) -> str:
+    """What tells this machine from others: "AMD EPYC (avx2, fma, avx512f), 2 cores"."""
+    cpu = described["cpu"].replace("(R)", "").replace("(TM)", "")
+    cores = described["cores"]
+    instructions = f" ({', '.join(described['cpu_features'])})" if described["cpu_features"] else ""
+    return f"{cpu}{instructions}, {cores} core{'s' if cores > 1 else ''}"
+
+
 def revision() -> str:
     """The commit that is checked out, and whether files differ from it."""
     commit = _git("rev-parse", "--short", "HEAD")

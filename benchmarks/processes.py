@@ -16,7 +16,10 @@ BUSY = slice(0, 3)  # of /proc/stat's first line: user, nice and system ...
 ALSO_BUSY = slice(5, 8)  # ... interrupts, and time that the host gave to other machines
 # What a caller's environment may hold that would make a library other than it is by default.
 STEERING = ("_NUM_THREADS", "_ISA", "_CORETYPE", "_CPU_FEATURES", "_FLAGS")
-STEERING_PREFIXES = ("TF_", "KERAS_", "CUDA_", "MLFLOW_", "JAX_", "PIPELINE_", "DVC_")
+STEERING_PREFIXES = (
+    *("TF_", "KERAS_", "CUDA_", "MLFLOW_", "JAX_", "PIPELINE_", "DVC_"),
+    *("ATEN_", "MKL_", "ONEDNN_", "DNNL_"),
+)
 
 
 @dataclass(frozen=True)

@@ -1,41 +1,49 @@
-"""The results as Markdown, for docs/performance.md and docs/serving.md."""
+"""The results as Markdown, for docs/performance.md and docs/serving.md: a section a machine."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.epochs import OURS
+from benchmarks import comparison
+from benchmarks.markdown import short, spread, table
+from benchmarks.store import Machines
 from pipeline.errors import UserError
 from pipeline.outs import artifacts
 
 START, END = "<!-- benchmark table -->", "<!-- end of benchmark table -->"
-NAMES = {
-    "this_pipeline": "this pipeline",
-    "plain_keras": "plain Keras",
-    "torch_loop": "PyTorch",
-    "jax_scan": "JAX",
-}
 Row = dict[str, Any]
 
 
-def markdown(results: Row) -> str:
-    """A table for each part that `results` holds, and a line on the machine."""
-    parts = results["parts"]
-    tables = []
+def performance(machines: Machines) -> str:
+    """For each machine a heading, a table for each part that was measured, and the conditions."""
+    return "\n\n".join(
+        "\n\n".join([f"### {name}", *_tables(entry["parts"]), _conditions(entry)])
+        for name, entry in machines.items()
+        if {"epochs", "pipeline", "streaming", "scale"} & entry["parts"].keys()
+    )
+
+
+def serving(machines: Machines) -> str:
+    """The table of the servers on each machine, and the machine's name."""
+    return "\n\n".join(
+        f"{table(_servers(entry['parts']['serving']))}\n\n"
+        f"Measured on {name}, {_versions(entry, 'tensorflow', 'mlflow')}."
+        for name, entry in machines.items()
+        if "serving" in entry["parts"]
+    )
+
+
+def _tables(parts: Row) -> Iterator[str]:
     if "epochs" in parts:
-        tables.append(_table(_epochs(parts["epochs"])))
+        yield table(comparison.rows(parts["epochs"]))
+        yield comparison.verdicts(parts["epochs"])
     if "pipeline" in parts:
-        tables.append(_table(_commands(parts["pipeline"])))
+        yield table(_commands(parts["pipeline"]))
+        yield _shares(parts["pipeline"])
     if "streaming" in parts:
-        tables.append(_table(_streaming(parts["streaming"])))
+        yield table(_streaming(parts["streaming"]))
     if "scale" in parts:
-        tables.append(_table(_scale(parts["scale"]["stages"])))
-    return "\n\n".join([*tables, _machine(results)])
-
-
-def serving(results: Row) -> str:
-    """The table of the servers, and a line on the machine."""
-    return f"{_table(_servers(results['parts']['serving']))}\n\n{_machine(results)}"
+        yield table(_scale(parts["scale"]["stages"]))
 
 
 def check(page: Path) -> None:
@@ -57,48 +65,20 @@ def insert(tables: str, page: Path) -> None:
     artifacts.write_text(page, f"{before}{START}\n\n{tables}\n\n{END}{after}")
 
 
-def best(variants: list[Row], peer: str, figure: str, *, held_out: bool = False) -> Row | None:
-    """The variant of `peer` whose median `figure` is least; None if it was left out."""
-    own = [row for row in variants if row["peer"] == peer and row["held_out"] == held_out]
-    return min(own, key=lambda row: row[figure]["median"], default=None)
-
-
-def _epochs(part: Row) -> Iterator[tuple[str, ...]]:
-    yield (
-        *("an epoch of", "by", "core-seconds", "times ours", "of the peak"),
-        *("seconds", "cores", "loss"),
-    )
-    for model, figures in part["models"].items():
-        for peer, held_out in [(peer, False) for peer in NAMES] + [(OURS, True)]:
-            variants = figures["variants"]
-            frugal = best(variants, peer, "core_seconds", held_out=held_out)
-            fast = best(variants, peer, "seconds", held_out=held_out)
-            if not (frugal and fast):
-                continue
-            name = f"{NAMES[peer]}, held-out images measured too" if held_out else NAMES[peer]
-            agrees = "" if frugal["loss_agrees"] and fast["loss_agrees"] else " (differs!)"
-            yield (
-                f"`{model}`",
-                name,
-                _spread(frugal["core_seconds"]),
-                _spread(frugal["core_seconds_ratio"]),
-                # Held-out images are work that the count of multiply-adds leaves out.
-                "" if held_out else f"{frugal['share_of_peak']:.0%}",
-                _spread(fast["seconds"]),
-                str(fast["cores"]),
-                f"{fast['loss']:.4f}{agrees}",
-            )
-
-
 def _commands(part: Row) -> Iterator[tuple[str, ...]]:
     yield "the whole", "seconds", "core-seconds", "peak memory"
     for name, figures in part["commands"].items():
         yield (
             name,
-            _spread(figures["seconds"]),
-            _spread(figures["core_seconds"]),
+            spread(figures["seconds"]),
+            spread(figures["core_seconds"]),
             f"{figures['peak_mib']:,.0f} MiB",
         )
+
+
+def _shares(part: Row) -> str:
+    told = [f"{spread(share)} of the time of the {name}" for name, share in part["shares"].items()]
+    return f"`make repro`, cold, takes {', '.join(told)}."
 
 
 def _streaming(part: Row) -> Iterator[tuple[str, ...]]:
@@ -107,9 +87,9 @@ def _streaming(part: Row) -> Iterator[tuple[str, ...]]:
     for model, figures in part["models"].items():
         yield (
             f"`{model}`",
-            f"{_spread(figures['from_memory'])} s",
-            f"{_spread(figures['streamed'])} s",
-            _spread(figures["speed_ratio"]),
+            f"{spread(figures['from_memory'])} s",
+            f"{spread(figures['streamed'])} s",
+            spread(figures["speed_ratio"]),
         )
 
 
@@ -141,41 +121,28 @@ def _servers(part: Row) -> Iterator[tuple[str, ...]]:
         yield (
             told,
             *(
-                f"{', '.join(_short(figures[key]) for key in keys)} {unit}"
+                f"{', '.join(short(figures[key]) for key in keys)} {unit}"
                 for figures in (ours, flavor)
             ),
         )
 
 
-def _machine(results: Row) -> str:
-    machine, parts = results["machine"], results["parts"]
-    packages = machine["packages"]
-    used = {f"Python {machine['python']}", f"TensorFlow {packages['tensorflow']}"}
-    for figures in parts.get("epochs", {"models": {}})["models"].values():
-        used |= {row["library"] for row in figures["variants"]}
-    peak = f", {parts['peak']['one_core']:.0f} GFLOP/s a core" if "peak" in parts else ""
+def _conditions(entry: Row) -> str:
+    machine, parts = entry["machine"], entry["parts"]
+    libraries = {
+        row["library"]
+        for figures in parts.get("epochs", {"models": {}})["models"].values()
+        for row in figures["variants"]
+    }
+    peak = f"{parts['peak']['one_core']:.0f} GFLOP/s a core, " if "peak" in parts else ""
     return (
-        f"Measured on {machine['cores']} cores of an {machine['cpu']} "
-        f"({', '.join(machine['cpu_features'])}{peak}), {machine['memory_gib']} GiB, with "
-        f"{', '.join(sorted(used))}."
+        f"Measured with {peak}{machine['memory_gib']} GiB, "
+        f"{', '.join([*sorted(libraries), _versions(entry, 'tensorflow', 'dvc', 'mlflow')])}."
     )
 
 
-def _spread(figures: Row) -> str:
-    low, middle, high = (_short(figures[key]) for key in ("min", "median", "max"))
-    return middle if low == high else f"{middle} ({low}–{high})"  # noqa: RUF001 - a range
-
-
-def _short(value: float) -> str:
-    """Three digits, no exponent."""
-    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
-
-
-def _table(rows: Iterator[tuple[str, ...]]) -> str:
-    heading, *body = rows
-    lines = [
-        heading,
-        tuple("---" if not column else "--:" for column in range(len(heading))),
-        *body,
-    ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def _versions(entry: Row, *names: str) -> str:
+    machine = entry["machine"]
+    spelled = {"tensorflow": "TensorFlow", "dvc": "DVC", "mlflow": "MLflow"}
+    packages = [f"{spelled[name]} {machine['packages'][name]}" for name in names]
+    return ", ".join([*packages, f"Python {machine['python']}"])

@@ -1,5 +1,6 @@
-"""The whole pipeline in a clean clone, beside plain Keras scripts run one after another."""
+"""The whole pipeline in a clean clone, beside Keras scripts run one after another."""
 
+import itertools
 import os
 import sys
 import tempfile
@@ -10,7 +11,7 @@ from typing import Any
 from benchmarks import processes, tiles
 from benchmarks.peers.session import KNOWN
 from benchmarks.sizes import Sizes
-from benchmarks.spread import spread
+from benchmarks.spread import ratios, spread
 from benchmarks.workspace import change_params, remove, workspace
 from pipeline import stage_files
 from pipeline.errors import StageFailed
@@ -24,12 +25,13 @@ NOTHING_TO_DO = {
     "dvc status, nothing to do": ("-m", "dvc", "status"),
 }
 CACHED = (paths.PREPARED, Path("data/models"))
-COLD, CHECKOUT, PLAIN = "make repro, cold", "dvc checkout, outs deleted", "plain Keras scripts"
+COLD, CHECKOUT = "make repro, cold", "dvc checkout, outs deleted"
+SCRIPTS = {"plain Keras scripts": "plain_keras", "tuned Keras scripts": "tuned_keras"}
 Runs = dict[str, list[processes.Finished]]
 
 
 def measure(sizes: Sizes) -> dict[str, Any]:
-    """Seconds, core-seconds and memory of each command."""
+    """Seconds, core-seconds and memory of each command, and the share of the scripts' time."""
     runs: Runs = defaultdict(list)
     changed = bool(sizes.images or sizes.full_epochs)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
@@ -46,19 +48,25 @@ def measure(sizes: Sizes) -> dict[str, Any]:
                     for path in CACHED:
                         remove(root / path)
                     _keep(runs, CHECKOUT, _python(root, "-m", "dvc", "checkout", "--quiet"))
-            for model in KNOWN:
-                _keep(runs, f"{PLAIN}: {model}", _plain(model, sizes.full_epochs, data))
+            for (name, peer), model in itertools.product(SCRIPTS.items(), KNOWN):
+                done = _script(peer, model, sizes.full_epochs, data)
+                _keep(runs, f"{name}: {model}", done)
+    elsewhere = max(run.elsewhere for done in runs.values() for run in done)
+    together = {name: _together(runs, name) for name in SCRIPTS}
     commands = {
         name: {
             "seconds": spread([run.seconds for run in done]),
             "core_seconds": spread([run.core_seconds for run in done]),
             "peak_mib": max(run.peak_mib for run in done),
         }
-        for name, done in (runs | _together(runs)).items()
+        for name, done in (runs | together).items()
     }
-    elsewhere = max(run.elsewhere for done in runs.values() for run in done)
     return {
         "commands": commands,
+        "shares": {
+            name: ratios([run.seconds for run in runs[COLD]], [run.seconds for run in done])
+            for name, done in together.items()
+        },
         "elsewhere": elsewhere,
     }
 
@@ -81,30 +89,28 @@ def _cold(root: Path) -> processes.Finished:
     return done
 
 
-def _plain(model: str, epochs: int | None, data: Path) -> processes.Finished:
-    """A textbook's script, with the activity's epochs."""
+def _script(peer: str, model: str, epochs: int | None, data: Path) -> processes.Finished:
+    """A script of `benchmarks.peers`, with the activity's epochs."""
     section = load_params(PARAMS).section(f"train_{model}")
     return processes.run(
-        *(sys.executable, "-m", "benchmarks.peers.plain_keras", model),
+        *(sys.executable, "-m", f"benchmarks.peers.{peer}", model),
         *("--data", data, "--epochs", str(epochs or section.epochs)),
     )
 
 
-def _together(runs: Runs) -> Runs:
+def _together(runs: Runs, name: str) -> list[processes.Finished]:
     """The three scripts of each repetition as one."""
-    scripts = zip(*(runs[f"{PLAIN}: {model}"] for model in KNOWN), strict=True)
-    return {
-        PLAIN: [
-            processes.Finished(
-                output="",
-                seconds=sum(run.seconds for run in three),
-                core_seconds=sum(run.core_seconds for run in three),
-                peak_mib=max(run.peak_mib for run in three),
-                elsewhere=max(run.elsewhere for run in three),
-            )
-            for three in scripts
-        ]
-    }
+    scripts = zip(*(runs[f"{name}: {model}"] for model in KNOWN), strict=True)
+    return [
+        processes.Finished(
+            output="",
+            seconds=sum(run.seconds for run in three),
+            core_seconds=sum(run.core_seconds for run in three),
+            peak_mib=max(run.peak_mib for run in three),
+            elsewhere=max(run.elsewhere for run in three),
+        )
+        for three in scripts
+    ]
 
 
 def _python(root: Path, *arguments: str) -> processes.Finished:

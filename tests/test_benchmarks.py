@@ -1,7 +1,9 @@
 """The benchmarks measure what they say; how fast anything is, no test judges."""
 
+import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,78 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import figure, processes, report, spread, tiles
+from benchmarks import comparison, processes, spread, store, tiles, variants
 from pipeline.data.datasets import Dataset
 from pipeline.data.files import readers
-from pipeline.errors import StageFailed, UserError
-from pipeline.figures import style
-from pipeline.outs import artifacts
+from pipeline.errors import StageFailed
+from pipeline.outs import machine as cpu
 from pipeline.params import PipelineParams
 from stages import train_classifier, train_conv_ae, train_dense_ae
 
 ROOT = Path(__file__).parents[1]
-
-
-def variant(peer: str, cores: int, seconds: float, **figures: Any) -> dict[str, Any]:
-    """The figures of a peer, as `epochs` writes them."""
-    return {
-        "peer": peer,
-        "library": "A Library 1.0",
-        "cores": cores,
-        "held_out": False,
-        "parameters": 100,
-        "seconds": spread.spread([seconds]),
-        "core_seconds": spread.spread([cores * seconds]),
-        "core_seconds_ratio": spread.spread([cores * seconds]),
-        "share_of_peak": 0.5,
-        "loss": 0.0634,
-        "loss_agrees": True,
-    } | figures
-
-
-@pytest.fixture
-def results() -> dict[str, Any]:
-    """Results of every part, made up."""
-    variants = [
-        variant("this_pipeline", 1, 1.0),
-        variant("this_pipeline", 2, 1.5, held_out=True),
-        variant("plain_keras", 1, 3.0),
-        variant("plain_keras", 2, 2.0, loss_agrees=False),
-    ]
-    command = {"seconds": spread.spread([60.0, 61.0, 64.0]), "core_seconds": spread.spread([90.0])}
-    return {
-        "machine": {
-            "cpu": "A CPU",
-            "cpu_features": ["avx2"],
-            "cores": 2,
-            "memory_gib": 24,
-            "python": "3.11.7",
-            "packages": {"tensorflow": "2.21.0"},
-        },
-        "parts": {
-            "peak": {"one_core": 70.0},
-            "epochs": {"models": {"conv_ae": {"variants": variants}}},
-            "pipeline": {"commands": {"make repro, cold": command | {"peak_mib": 512.0}}},
-            "streaming": {
-                "images": 60_000,
-                "budget_mib": 16,
-                "models": {
-                    "conv_ae": {
-                        "from_memory": spread.spread([9.0]),
-                        "streamed": spread.spread([10.0]),
-                        "speed_ratio": spread.ratios([9.0], [10.0]),
-                    }
-                },
-            },
-            "scale": {
-                "stages": [
-                    {"stage": stage, "images": count, "seconds": count / 100, "peak_mib": 99.0}
-                    for stage in ("prepare", "train_conv_ae")
-                    for count in (10_000, 60_000)
-                ]
-            },
-        },
-    }
 
 
 @pytest.mark.usefixtures("tensorflow")
@@ -136,10 +75,12 @@ def test_a_process_has_the_cores_it_is_given() -> None:
 
 
 def test_a_process_sees_no_pins_of_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///elsewhere.db")
+    for name in ("MLFLOW_TRACKING_URI", "ATEN_CPU_CAPABILITY", "MKL_ENABLE_INSTRUCTIONS"):
+        monkeypatch.setenv(name, "the caller's")
     assert os.environ["ONEDNN_MAX_CPU_ISA"]  # the tests' own
     assert not {*processes.environment()} & {
         *("ONEDNN_MAX_CPU_ISA", "OMP_NUM_THREADS", "TF_ENABLE_ONEDNN_OPTS", "MLFLOW_TRACKING_URI"),
+        *("ATEN_CPU_CAPABILITY", "MKL_ENABLE_INSTRUCTIONS"),
     }
 
 
@@ -152,44 +93,22 @@ def test_ratios_are_taken_within_a_repetition() -> None:
     assert spread.ratios([2, 40, 6], [1, 10, 2]) == {"median": 3, "min": 2, "max": 4}
 
 
-def test_a_peer_is_shown_at_its_best_of_each(results: dict[str, Any]) -> None:
-    tables = report.markdown(results)
-    assert (
-        "| `conv_ae` | plain Keras | 3.00 | 3.00 | 50% | 2.00 | 2 | 0.0634 (differs!) |" in tables
-    )
-    assert "| `conv_ae` | this pipeline | 1.00 | 1.00 | 50% | 1.00 | 1 | 0.0634 |" in tables
-    assert "PyTorch" not in tables
-    assert "| 10,000 | 100.0 s, 99 MiB | 100.0 s, 99 MiB |" in tables
-    assert "| `conv_ae` | 9.00 s | 10.0 s | 0.90 |" in tables
-    assert "60.0–64.0" in tables  # noqa: RUF001 - a range
-    assert tables.endswith("with A Library 1.0, Python 3.11.7, TensorFlow 2.21.0.")
+def test_a_peer_is_measured_capped_and_not() -> None:
+    chosen = [one for one in variants.chosen(sys.executable) if one.peer == "tuned_keras"]
+    cores = {1, len(os.sched_getaffinity(0))}
+    expected = {(count, "native") for count in cores} | {(1, "avx2")}
+    assert {(one.cores, one.cpu_isa) for one in chosen} == expected
+    for one in chosen:
+        assert ("ONEDNN_MAX_CPU_ISA" in one.settings()) == (one.cpu_isa == "avx2")
 
 
-def test_tables_take_the_place_of_the_last_ones(tmp_path: Path) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{report.START}\nold\n{report.END}\nafter\n")
-    report.insert("new", readme)
-    report.insert("newer", readme)
-    assert readme.read_text() == f"before\n{report.START}\n\nnewer\n\n{report.END}\nafter\n"
-
-
-def test_a_readme_without_markers_is_told(tmp_path: Path) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text("no place")
-    with pytest.raises(UserError, match="expected the lines <!-- benchmark table -->"):
-        report.check(readme)
-
-
-@pytest.mark.parametrize("missing", [(), ("epochs",), ("scale",), ("epochs", "pipeline", "scale")])
-def test_the_figure_shows_what_was_measured(
-    results: dict[str, Any], missing: tuple[str, ...], tmp_path: Path
+def test_no_peer_is_capped_to_what_the_cpu_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for part in missing:
-        del results["parts"][part]
-    with style.applied(usetex=False):
-        drawn = figure.drawn(results["parts"])
-        artifacts.write_figure(tmp_path / "results.png", drawn)
-    assert len(drawn.subfigs) == max(3 - len(missing), 1)
+    (tmp_path / "cpuinfo").write_text("flags\t\t: sse4_2 avx\n")
+    monkeypatch.setattr(cpu, "CPUINFO", tmp_path / "cpuinfo")
+    chosen = variants.chosen(sys.executable)
+    assert {one.cpu_isa for one in chosen if one.peer != variants.OURS} == {"native"}
 
 
 def benchmarks(*arguments: str | Path, code: int = 0) -> str:
@@ -213,41 +132,79 @@ def test_a_mistaken_call_is_told_at_once(arguments: list[str], told: str) -> Non
     assert told in benchmarks(*arguments, code=2)
 
 
+def test_a_report_of_nothing_is_told(tmp_path: Path) -> None:
+    assert "no results.json with figures" in benchmarks("report", "--output", tmp_path, code=1)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.skipif(cpu.lacks("avx512f"), reason="this CPU has nothing beyond AVX2")
+@pytest.mark.parametrize("peer", ["this_pipeline", "tuned_keras"])
+def test_a_cap_holds(peer: str, tmp_path: Path) -> None:
+    tiles.make(400, tmp_path)
+    told = {}
+    for cpu_isa in ("avx2", "native"):
+        one = variants.Variant(peer, 1, cpu_isa)
+        done = processes.run(
+            *(sys.executable, "-m", f"benchmarks.peers.{peer}", "conv_ae"),
+            *("--data", tmp_path, "--epochs", "1"),
+            *one.options(),
+            settings=one.settings() | {"ONEDNN_VERBOSE": "1"},
+        )
+        (told[cpu_isa],) = re.findall(r"cpu,isa:(.*)", done.output)
+    assert told["avx2"] == "Intel AVX2"
+    assert told["native"].startswith("Intel AVX-512")
+
+
+def parts(folder: Path) -> dict[str, Any]:
+    """The results in `folder`, of this machine."""
+    (last, *_) = json.loads((folder / "results.json").read_text()).values()
+    measured: dict[str, Any] = last["parts"]
+    return measured
+
+
 @pytest.mark.exhaustive
 def test_trainings_are_measured_and_reach_the_same_losses(tmp_path: Path) -> None:
-    benchmarks("epochs", "--quick", "--output", tmp_path)
-    parts = json.loads((tmp_path / "results.json").read_text())["parts"]
-    assert parts["peak"]["one_core"] > 0
-    assert set(parts["epochs"]["models"]) == {"classifier", "dense_ae", "conv_ae"}
-    for model in parts["epochs"]["models"].values():
-        assert {"this_pipeline", "plain_keras"} <= {row["peer"] for row in model["variants"]}
+    printed = benchmarks("epochs", "--quick", "--output", tmp_path)
+    measured = parts(tmp_path)
+    assert measured["peak"]["one_core"] > 0
+    assert set(measured["epochs"]["models"]) == {"classifier", "dense_ae", "conv_ae"}
+    for model in measured["epochs"]["models"].values():
+        assert model["share_of_peak"] > 0
+        ways = {(row["peer"], row["cpu_isa"]) for row in model["variants"]}
+        peers = ("this_pipeline", "plain_keras", "tuned_keras")
+        assert {*itertools.product(peers, comparison.BOTH)} <= ways
         for row in model["variants"]:
             assert row["loss_agrees"]
             assert row["core_seconds"]["min"] > 0
-            assert row["share_of_peak"] > 0
+            assert set(row["times_ours"]) == set(comparison.BOTH)
+    assert "- `classifier`: " in printed
 
 
 @pytest.mark.exhaustive
 def test_the_whole_pipeline_is_measured(tmp_path: Path) -> None:
     printed = benchmarks("pipeline", "--quick", "--output", tmp_path)
-    commands = json.loads((tmp_path / "results.json").read_text())["parts"]["pipeline"]["commands"]
-    assert len(commands) == 9
-    assert all(figures["seconds"]["min"] > 0 for figures in commands.values())
+    measured = parts(tmp_path)["pipeline"]
+    assert len(measured["commands"]) == 13
+    assert all(figures["seconds"]["min"] > 0 for figures in measured["commands"].values())
+    assert set(measured["shares"]) == {"plain Keras scripts", "tuned Keras scripts"}
     assert "| make repro, cold |" in printed
 
 
 @pytest.mark.exhaustive
 def test_streaming_is_measured(tmp_path: Path) -> None:
     benchmarks("streaming", "--quick", "--output", tmp_path)
-    models = json.loads((tmp_path / "results.json").read_text())["parts"]["streaming"]["models"]
+    models = parts(tmp_path)["streaming"]["models"]
     assert set(models) == {"classifier", "dense_ae", "conv_ae"}
     assert all(figures["speed_ratio"]["min"] > 0 for figures in models.values())
 
 
 @pytest.mark.exhaustive
-def test_scale_is_measured(tmp_path: Path) -> None:
+def test_scale_is_measured_beside_the_figures_of_another_machine(tmp_path: Path) -> None:
+    another: dict[str, Any] = {"machine": {"cores": 8}, "parts": {"peak": {"one_core": 70.0}}}
+    store.write({}, "Another, 8 cores", another, tmp_path / "results.json")
     benchmarks("scale", "--quick", "--output", tmp_path)
-    rows = json.loads((tmp_path / "results.json").read_text())["parts"]["scale"]["stages"]
+    rows = parts(tmp_path)["scale"]["stages"]
     assert len(rows) == 8
     assert all(row["seconds"] > 0 and row["peak_mib"] > 10 for row in rows)
     assert (tmp_path / "results.png").read_bytes().startswith(b"\x89PNG")
+    assert list(store.read(tmp_path / "results.json").items())[1] == ("Another, 8 cores", another)
