@@ -47,7 +47,7 @@ predict: .venv/.complete  ## answer for the images of INPUT=..., into OUTPUT=ans
 sweep: .venv/.complete  ## run the trials of sweep.yaml, on this machine or at RAY_ADDRESS
 	@$(BIN)/python -m pipeline sweep
 
-bench: .venv/.complete  ## measure beside plain Keras, and beside what PEERS_PYTHON=... has
+bench: .venv/.complete  ## measure beside Keras, and beside what PEERS_PYTHON=... has
 	@$(BIN)/python -m benchmarks $(if $(PEERS_PYTHON),--peers-python $(PEERS_PYTHON))
 
 test: .venv/.complete  ## run the tests

@@ -27,7 +27,7 @@ def serving(machines: Machines) -> str:
     """The table of the servers on each machine, and the machine's name."""
     return "\n\n".join(
         f"{table(_servers(entry['parts']['serving']))}\n\n"
-        f"Measured on {name}, {_versions(entry, 'tensorflow', 'mlflow')}."
+        f"Measured on {name}, with {_versions(entry, 'tensorflow', 'mlflow')}."
         for name, entry in machines.items()
         if "serving" in entry["parts"]
     )

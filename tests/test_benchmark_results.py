@@ -136,7 +136,7 @@ def test_a_machine_is_on_the_page_of_what_was_measured_on_it(entry: dict[str, An
         "Trainer, 2 cores": entry | {"parts": {"peak": parts["peak"], "scale": parts["scale"]}},
     }
     servers, performance = report.serving(machines), report.performance(machines)
-    assert "Measured on Server, 2 cores, TensorFlow 2.21.0" in servers
+    assert "Measured on Server, 2 cores, with TensorFlow 2.21.0" in servers
     assert "Trainer" not in servers
     assert performance.startswith("### Trainer, 2 cores")
     assert "Server" not in performance
