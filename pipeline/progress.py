@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,3 +31,17 @@ def reporter(epochs: int) -> "OnEpoch":
         print(f"\r\033[2K{done:<{BAR}} {line}", end=end, flush=True)
 
     return report
+
+
+def result(metrics: Mapping[str, float | None]) -> str:
+    """The final `metrics` in a line; None is a target that was not reached.
+
+    A training prints it when it ends: others may go on for a while, and the table comes last.
+    """
+    return "result  " + "  ".join(f"{name} {_figure(value)}" for name, value in metrics.items())
+
+
+def _figure(value: float | None) -> str:
+    if value is None:
+        return "not reached"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"

@@ -69,7 +69,9 @@ def _train(stage: str, training: "Training", params: "PipelineParams") -> None:
             on_model=announce,
             on_epoch=[progress.reporter(section.epochs), live.log_epoch],
         )
-        training.train(task).write(stage)
+        trained = training.train(task)
+        trained.write(stage)
+        print(progress.result(trained.metrics), flush=True)
         live.complete()
 
 

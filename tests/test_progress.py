@@ -6,7 +6,7 @@ import pty
 import pytest
 
 from pipeline.outs.artifacts import Row
-from pipeline.progress import reporter
+from pipeline.progress import reporter, result
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -46,3 +46,9 @@ def test_a_terminal_gets_a_bar_that_fills_on_one_line(monkeypatch: pytest.Monkey
     bars = [draft.count("━") for draft in written.decode().split("\r\033[2K")[1:]]
     assert bars == [2 * epoch for epoch in range(1, 13)]
     assert b"epoch 12/12  loss 0.0833" in written
+
+
+def test_the_result_is_a_line_with_every_metric() -> None:
+    assert result({"test_accuracy": 0.93333, "parameters": 477_010, "epochs_to_target": None}) == (
+        "result  test_accuracy 0.9333  parameters 477,010  epochs_to_target not reached"
+    )
