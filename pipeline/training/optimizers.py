@@ -9,7 +9,8 @@ from pipeline import params
 def build(settings: params.Section) -> keras.optimizers.Optimizer:
     """The Keras optimizer that `settings` describe, and are named after."""
     if isinstance(settings, params.Adadelta):
-        return _Adadelta(**settings.model_dump())
+        # Keras would name it after the class, and TensorFlow takes no scope that starts with "_".
+        return _Adadelta(name="adadelta", **settings.model_dump())
     return keras.optimizers.get(
         {"class_name": type(settings).__name__, "config": settings.model_dump()}
     )

@@ -1,5 +1,7 @@
 """Optimizers do what Keras's own do."""
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 import pytest
@@ -56,6 +58,24 @@ def test_a_plain_step_of_sgd_is_that_of_keras(sparse: bool) -> None:
     expected = after(plain)
     np.testing.assert_allclose(after(sgd.build(settings)), expected, rtol=1e-6)
     assert not np.array_equal(expected, start)
+
+
+@pytest.mark.parametrize(
+    ("build", "settings"),
+    [
+        (optimizers.build, Adadelta(learning_rate=0.7, rho=0.9, epsilon=1e-6)),
+        (sgd.build, SGD(learning_rate=0.25, momentum=0.0, nesterov=False)),
+    ],
+    ids=["adadelta", "sgd"],
+)
+def test_an_optimizer_serves_in_a_plain_fit_of_keras(
+    build: Callable[[Section], keras.optimizers.Optimizer], settings: Section
+) -> None:
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    model.compile(build(settings), loss="mse", steps_per_execution=2)
+    before = np.array(model.get_weights()[0])
+    model.fit(np.ones((8, 3)), np.ones(8), batch_size=2, verbose=0)
+    assert not np.array_equal(model.get_weights()[0], before)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ def is_plain(settings: params.Section) -> bool:
 
 def build(settings: params.Section) -> keras.optimizers.Optimizer:
     """Keras's SGD with such `settings`."""
-    return _PlainSGD(**settings.model_dump())
+    return _PlainSGD(name="sgd", **settings.model_dump())
 
 
 def rows(variable: tf.Variable, indices: tf.Tensor) -> tf.Tensor:
