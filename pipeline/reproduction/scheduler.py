@@ -63,12 +63,11 @@ def _graph(drawn: str) -> Needs:
 
 
 def run(needs: Needs) -> list[str]:
-    """Run the stages of `needs`, one more at once than there are cores.
+    """Run the stages of `needs`, as many stages at once as there are cores.
 
-    The one more shares the cores with the others, so that none idles when all but a last long stage
-    have ended. A stage starts when all that it depends on have ended. Of those that can start, the
-    last in dvc.yaml is the first: list the longest last. What nothing can run beside is left to a
-    plain `dvc repro`, which confirms, and heals, the whole.
+    A stage starts when all that it depends on have ended. Of those that can start, the last in
+    dvc.yaml is the first: list the longest last. What nothing can run beside is left to a plain
+    `dvc repro`, which confirms, and heals, the whole.
 
     Raises:
         StageFailed: a stage ended with an error, which it has reported; no other is started then.
@@ -78,11 +77,11 @@ def run(needs: Needs) -> list[str]:
     """
     waiting, running = dict(needs), dict[Future[_Child], str]()
     ended: list[_Child] = []
-    width, most = max(map(len, needs)), machine.cores() + 1
-    with ThreadPoolExecutor(most) as pool:
+    width, cores = max(map(len, needs)), machine.cores()
+    with ThreadPoolExecutor(cores) as pool:
         while True:
             failed = any(child.process.returncode for child in ended)
-            while not failed and len(running) < most and (running or len(waiting) > 1):
+            while not failed and len(running) < cores and (running or len(waiting) > 1):
                 pending = {*waiting, *running.values()}
                 ready = [name for name, needed in waiting.items() if not needed & pending]
                 if not ready:
