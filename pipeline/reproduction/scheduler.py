@@ -65,9 +65,8 @@ def _graph(drawn: str) -> Needs:
 def run(needs: Needs) -> list[str]:
     """Run the stages of `needs`, as many stages at once as there are cores.
 
-    A stage starts when all that it depends on have ended. Of those that can start, the last in
-    dvc.yaml is the first: list the longest last. What nothing can run beside is left to a plain
-    `dvc repro`, which confirms, and heals, the whole.
+    A stage starts when all that it depends on have ended; of several, the first in dvc.yaml. What
+    nothing can run beside is left to a plain `dvc repro`, which confirms, and heals, the whole.
 
     Raises:
         StageFailed: a stage ended with an error, which it has reported; no other is started then.
@@ -86,7 +85,7 @@ def run(needs: Needs) -> list[str]:
                 ready = [name for name, needed in waiting.items() if not needed & pending]
                 if not ready:
                     break
-                name = ready[-1]
+                name = ready[0]
                 del waiting[name]
                 running[pool.submit(_repro, name, width, "--single-item", name)] = name
             if not running:

@@ -107,6 +107,7 @@ def test_a_store_that_does_not_answer_is_named_without_its_password(
     examined: Examined, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:hidden@127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # 7 times, by default
     code, lines = examined()
     assert code == 1
     assert lines[0].startswith("WRONG  store: http://127.0.0.1:9: ")

@@ -15,13 +15,13 @@ STAGE = "train_denoising_ae"
 SWEEP = f"""\
 stage: {STAGE}
 metric: test_bce
-trials: 2
+trials: 1
 searcher: grid
 seed: 42
 early_stopping: false
 params: {{{STAGE}.epochs: 1}}
 search:
-  {STAGE}.code_units: {{choices: [4, 16]}}
+  {STAGE}.code_units: {{choices: [4]}}
 """
 
 
@@ -116,7 +116,7 @@ def test_its_gate_in_params_yaml_is_checked(extended: Repository) -> None:
 def test_it_can_be_swept(extended: Repository) -> None:
     (extended.path / "denoising.yaml").write_text(SWEEP)
     printed = extended.python("-m", "pipeline", "sweep", "denoising.yaml")
-    assert "trial 2/2" in printed
+    assert "trial 1/1" in printed
     assert f"dvc exp run -S {STAGE}.epochs=1 -S {STAGE}.code_units=" in printed
 
 

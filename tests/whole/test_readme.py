@@ -22,7 +22,8 @@ COMMANDS = [
     for line in block.splitlines()
 ]
 
-ELSEWHERE = ("make test", "make ui", "make serve", "make sweep")  # tested in modules of their own
+# Tested in modules of their own.
+ELSEWHERE = ("make test", "make ui", "make serve", "make sweep", "make verify")
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,7 @@ def test_a_command_of_the_readme_works(clone: Repository, command: str) -> None:
         ("make test", "-m pytest"),
         ("make serve", "-m pipeline serve"),
         ("make sweep", "-m pipeline sweep"),
+        ("make verify", "-m pipeline verify"),
     ],
 )
 def test_a_command_that_has_tests_of_its_own_is_the_one_that_they_run(

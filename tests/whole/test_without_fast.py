@@ -15,7 +15,7 @@ def plain(repository: Repository, tmp_path_factory: pytest.TempPathFactory) -> R
     """The small pipeline trained anew, after their folder was deleted."""
     plain = copied(repository, tmp_path_factory.mktemp("plain") / "repository")
     shutil.rmtree(plain.path / "pipeline/training/fast")
-    printed = plain.python("-m", "pipeline", "repro", PIPELINE_TRACKING="off")
+    printed = plain.dvc("repro", PIPELINE_TRACKING="off")
     assert all(f"> python3 stages {stage}" in printed for stage in TRAININGS)
     return plain
 
