@@ -2,26 +2,23 @@
 
 import hashlib
 import io
-import json
 import re
 import subprocess
-import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 from pipeline import stage_files
 from pipeline.errors import LockError, RepositoryError
 from pipeline.outs import dvc_lock, environment
-from pipeline.outs.dvc_lock import StageState
+from pipeline.outs.dvc_lock import Hashes, StageState
+from pipeline.reproduction import dvc_cache
 
-FOLDER = ".dir"  # what DVC lets the md5 of a folder end with
 IGNORED = "__pycache__"
 
 
@@ -67,21 +64,16 @@ class Revision:
     def content(self, path: str, md5: str) -> bytes | None:
         """The bytes of a file with this md5: from its place, or DVC's cache; None if neither."""
         here = _held(self.root / path, md5)
-        return _held(_cached(md5), md5) if here is None else here
+        return _held(dvc_cache.place(md5), md5) if here is None else here
 
-    def files(self, path: str, md5: str) -> dict[str, str] | None:
+    def files(self, path: str, md5: str) -> Hashes | None:
         """The md5 of each file of an out or dep, by path; None where a folder is not at hand."""
-        if not md5.endswith(FOLDER):
-            return {path: md5}
         folder = self.root / path
         if folder.is_dir() and dvc_lock.hashes([path], self.root)[path] == md5:
             found = [file.relative_to(self.root) for file in folder.rglob("*") if file.is_file()]
             kept = sorted(str(file) for file in found if IGNORED not in file.parts)
             return dvc_lock.hashes(kept, self.root)
-        if (listing := _cached(md5)).is_file():
-            files: list[dict[str, str]] = json.loads(listing.read_text())
-            return {f"{path}/{file['relpath']}": file["md5"] for file in files}
-        return None
+        return dvc_cache.files(path, md5)
 
 
 def working_tree() -> Revision:
@@ -124,16 +116,6 @@ def committed(name: str) -> Iterator[Revision]:
         yield revision
 
 
-@cache
-def cache_folder() -> Path:
-    """Where DVC keeps outs, by md5."""
-    command = (sys.executable, "-m", "dvc", "cache", "dir")
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RepositoryError(f"dvc cache dir: {' '.join(done.stderr.split())}")
-    return Path(done.stdout.strip()) / "files/md5"
-
-
 def _read(name: str, root: Path, commit: Commit | None, *, edited: bool) -> Revision:
     entries = stage_files.document(root / stage_files.PIPELINE).get("stages", {})
     # A stage that dvc.yaml makes several of has the rest of its entry below `do`.
@@ -171,10 +153,6 @@ def _held(path: Path, md5: str) -> bytes | None:
     """What is in the file, if it has this md5."""
     content = path.read_bytes() if path.is_file() else b""
     return content if hashlib.md5(content).hexdigest() == md5 else None  # noqa: S324 - as DVC
-
-
-def _cached(md5: str) -> Path:
-    return cache_folder() / md5[:2] / md5[2:]
 
 
 def _resolved(name: str) -> str:

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.reproduction import dvc_cache
+
 DVC_YAML = """
 stages:
   draw:
@@ -75,9 +77,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, new_repository: Path) -> Proj
 @pytest.fixture
 def project(made: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A copy of it to change, the current folder."""
-    from pipeline.report import revisions
-
     path = Path(shutil.copytree(made.path, tmp_path / "project", symlinks=True))
     monkeypatch.chdir(path)
-    revisions.cache_folder.cache_clear()
+    dvc_cache.folder.cache_clear()
     return Project(path)

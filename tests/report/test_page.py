@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from pipeline import __main__
-from pipeline.report import revisions
+from pipeline.reproduction import dvc_cache
 from tests.report.conftest import Project
 from tests.report.html import Element, read
 
@@ -177,7 +177,7 @@ def test_the_same_results_give_the_same_bytes_wherever_they_lie(
     shutil.copytree(project.path, elsewhere, symlinks=True)
     shutil.rmtree(project.path)
     monkeypatch.chdir(elsewhere)
-    revisions.cache_folder.cache_clear()
+    dvc_cache.folder.cache_clear()
     assert _text("--against", "first") == first
 
 
