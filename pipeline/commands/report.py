@@ -30,6 +30,7 @@ def main(*, against: str | None, output: Path) -> None:
 
     Raises:
         LockError: there are no results, here or there.
+        ParamsError: params.yaml can't be read, or lacks what dvc.yaml names.
         RepositoryError: there is no git repository here, or no such revision in it.
         StorageError: `output` can't be written.
     """

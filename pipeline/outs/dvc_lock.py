@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import params, stage_files
-from pipeline.errors import LockError
+from pipeline.errors import LockError, ParamsError
 from pipeline.outs import paths
 
 Hashes = dict[str, str]
@@ -137,16 +137,18 @@ def current(stage: str, root: Path = Path()) -> StageState:
 
     Raises:
         LockError: dvc.yaml has no such stage, or a dep is missing.
+        ParamsError: params.yaml can't be read, or lacks what dvc.yaml names.
     """
     entry = stage_files.document(root / stage_files.PIPELINE).get("stages", {}).get(stage)
     if entry is None:
         raise LockError(f"{stage_files.PIPELINE}: found no stage '{stage}', expected one")
-    document = params.read(root / params.PARAMS)
+    source = root / params.PARAMS
+    document = params.read(source)
     return StageState(
         name=stage,
         cmd=_command(entry),
-        deps=hashes((_interpolated(dep, document) for dep in entry.get("deps", [])), root),
-        params={key: _value(document, key) for key in entry.get("params", [])},
+        deps=hashes((_interpolated(dep, document, source) for dep in entry.get("deps", [])), root),
+        params={key: _value(document, key, source) for key in entry.get("params", [])},
         outs=hashes((path for path in _outs(entry) if (root / path).exists()), root),
     )
 
@@ -188,13 +190,18 @@ def _no_writer(root: Path) -> Iterator[None]:
         yield
 
 
-def _value(document: dict[str, Any], key: str) -> Any:
-    return reduce(dict.__getitem__, key.split("."), document)
+def _value(document: Any, key: str, source: Path) -> Any:
+    try:
+        return reduce(dict.__getitem__, key.split("."), document)
+    except (KeyError, TypeError):  # TypeError: what is to hold it is no section
+        raise ParamsError(
+            f"{source}: found no '{key}', expected one; {stage_files.PIPELINE} names it"
+        ) from None
 
 
-def _interpolated(text: str, document: dict[str, Any]) -> str:
+def _interpolated(text: str, document: Any, source: Path) -> str:
     """`text` with each ${key} replaced by the param of that name, as DVC does it."""
-    return re.sub(r"\$\{([\w.]+)\}", lambda match: str(_value(document, match[1])), text)
+    return re.sub(r"\$\{([\w.]+)\}", lambda match: str(_value(document, match[1], source)), text)
 
 
 def _command(entry: dict[str, Any]) -> str:

@@ -81,6 +81,7 @@ def working_tree() -> Revision:
 
     Raises:
         LockError: dvc.lock or dvc.yaml is missing, or they do not fit together.
+        ParamsError: params.yaml can't be read, or lacks what dvc.yaml names.
     """
     known = _git("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     edited = bool(known and _git("status", "--porcelain", "--untracked-files=no", "."))

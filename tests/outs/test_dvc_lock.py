@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from dvc.lock import Lock
 
-from pipeline.errors import LockError
+from pipeline.errors import LockError, ParamsError
 from pipeline.outs import dvc_lock, paths
 
 FILES = {
@@ -205,3 +205,22 @@ def test_a_missing_dep_is_named() -> None:
     Path("words.txt").unlink()
     with pytest.raises(LockError, match=r"^words\.txt: can't be read: No such file"):
         dvc_lock.current("make")
+
+
+@pytest.mark.usefixtures("repository")
+@pytest.mark.parametrize(
+    ("content", "missing"),
+    [
+        ("seed: 42\nsource: {words: words.txt}\nother: {used: 1}\n", "training"),
+        ("seed: 42\nsource: {words: words.txt}\nother: 1\ntraining: {}\n", "other.used"),
+        ("seed: 42\nsources: {words: words.txt}\n", "source.words"),
+        ("", "source.words"),
+    ],
+    ids=["a section", "a key", "a path", "all"],
+)
+def test_a_missing_param_is_named(content: str, missing: str) -> None:
+    Path("params.yaml").write_text(content)
+    with pytest.raises(ParamsError) as caught:
+        dvc_lock.current("make")
+    told = f"params.yaml: found no '{missing}', expected one; dvc.yaml names it"
+    assert str(caught.value) == told

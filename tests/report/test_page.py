@@ -225,3 +225,15 @@ def test_a_revision_without_results_is_one_line(
         __main__.main(["report", "--against", "HEAD"])
     told = "error: --against HEAD: dvc.lock: not found; `make repro` writes it\n"
     assert capsys.readouterr().err == told
+
+
+@pytest.mark.usefixtures("project")
+def test_a_missing_section_of_params_is_one_line_and_no_page(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("params.yaml").write_text("drwa: {grey: 200, epochs: 4}\n")
+    with pytest.raises(SystemExit, match=r"^1$"):
+        __main__.main(["report"])
+    told = "error: params.yaml: found no 'draw', expected one; dvc.yaml names it\n"
+    assert capsys.readouterr() == ("", told)
+    assert not Path("report.html").exists()
