@@ -14,7 +14,7 @@ from pipeline.errors import LockError
 from pipeline.outs import dvc_lock, environment, machine
 from pipeline.outs.dvc_lock import StageState
 from pipeline.outs.tables import table
-from pipeline.params import PARAMS, Runtime, load_params
+from pipeline.params import PARAMS, Runtime, Section, checked, read
 from pipeline.verification.difference import largest_difference
 from pipeline.verification.rebuild import clone, rebuild
 
@@ -25,6 +25,12 @@ NO_CAUSE = (
     "if another CPU gave the expected bytes, the CPU may be the cause (docs/reproducibility.md)"
 )
 HEADINGS = ("out", "stage", "same bytes", "largest difference")
+
+
+class Pinned(Section, extra="ignore"):
+    """What is read of the params.yaml of HEAD: its stages may be others than those of now."""
+
+    runtime: Runtime
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,7 @@ def main(*, stage: str | None, twice: bool, tolerance: float | None) -> None:
 
     Raises:
         LockError: there is no such stage, or no dvc.lock in HEAD.
+        ParamsError: the runtime of HEAD can't be used.
         RepositoryError: this is in no git repository.
         StageFailed: a stage can't be rebuilt.
         SystemExit: with status 1, on drift.
@@ -83,6 +90,7 @@ def main(*, stage: str | None, twice: bool, tolerance: float | None) -> None:
             raise LockError(f"--stage: found '{stage}', expected one of {', '.join(names)}")
         states = {name: dvc_lock.locked(name, rebuilt) for name in names}
         record = environment.recorded(rebuilt)
+        settings = checked(Pinned, read(rebuilt / PARAMS), f"{PARAMS} of HEAD").runtime
         if twice:
             expected = clone(expected)
             rebuild(expected, states, stage)
@@ -95,7 +103,6 @@ def main(*, stage: str | None, twice: bool, tolerance: float | None) -> None:
         drifted = [out for out in outs if not out.same]
         print(f"\n{table([HEADINGS, *map(_row, outs)], left=2)}\n")
         against = "two rebuilds" if twice else "this rebuild and dvc.lock"
-        settings = load_params(rebuilt / PARAMS).runtime
         features = ", ".join(machine.cpu_features()) or "no known features"
         print(f"on {machine.cpu_name()} ({features})")
         if not drifted:
