@@ -1,6 +1,7 @@
 """`make verify`: rebuild HEAD from nothing but git, and compare every out with dvc.lock."""
 
 import argparse
+import filecmp
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pipeline.outs import dvc_lock, environment, machine
 from pipeline.outs.dvc_lock import StageState
 from pipeline.outs.tables import table
 from pipeline.params import PARAMS, Runtime, Section, checked, read
+from pipeline.reproduction import dvc_cache
 from pipeline.verification.difference import largest_difference
 from pipeline.verification.rebuild import clone, rebuild
 
@@ -77,7 +79,7 @@ def main(*, stage: str | None, twice: bool, tolerance: float | None) -> None:
     Raises:
         LockError: there is no such stage, or no dvc.lock in HEAD.
         ParamsError: the runtime of HEAD can't be used.
-        RepositoryError: this is in no git repository.
+        RepositoryError: this is in no git repository, or DVC can't say where its cache is.
         StageFailed: a stage can't be rebuilt.
         SystemExit: with status 1, on drift.
     """
@@ -128,16 +130,23 @@ def main(*, stage: str | None, twice: bool, tolerance: float | None) -> None:
 
 
 def _collect_expected(states: Iterable[StageState], root: Path, target: Path) -> None:
-    """Copy the outs that dvc.lock names to `target`: from git, or DVC's cache if it has them."""
-    cache = Path(_output(sys.executable, "-m", "dvc", "cache", "dir")) / "files/md5"
+    """Put the outs that dvc.lock names below `target`: git's copies, links to DVC's cache.
+
+    A link leads nowhere where the cache has not the bytes.
+    """
     for state in states:
         for path, md5 in state.outs.items():
-            committed, cached, copy = root / path, cache / md5[:2] / md5[2:], target / path
+            committed, copy = root / path, target / path
             copy.parent.mkdir(parents=True, exist_ok=True)
             if committed.is_dir():
                 shutil.copytree(committed, copy)
-            elif committed.exists() or cached.exists():
-                shutil.copyfile(committed if committed.exists() else cached, copy)
+            elif committed.exists():
+                shutil.copyfile(committed, copy)
+            else:
+                for file, held in (dvc_cache.files(path, md5) or {}).items():
+                    link = target / file
+                    link.parent.mkdir(parents=True, exist_ok=True)
+                    link.symlink_to(dvc_cache.place(held))
 
 
 def _compare(state: StageState, rebuilt: Path, expected: Path, twice: bool) -> Iterator[Out]:
@@ -163,7 +172,7 @@ def _compare_folder(path: str, stage: str, rebuilt: Path, expected: Path) -> Ite
     alike = True
     for name in sorted(names):
         ours, theirs = rebuilt / path / name, expected / path / name
-        if ours.exists() and theirs.exists() and ours.read_bytes() == theirs.read_bytes():
+        if ours.exists() and theirs.exists() and filecmp.cmp(ours, theirs, shallow=False):
             continue
         alike = False
         gap = _difference(ours, theirs) if ours.exists() else None
@@ -183,14 +192,19 @@ def _causes(
     now = dvc_lock.current(state.name, rebuilt)
     for path, md5 in now.deps.items():
         if state.deps.get(path) != md5:
-            kind = "code" if path.endswith(".py") or "." not in path else "data"
-            yield f"{kind}: {path} is not the one that dvc.lock names"
+            yield f"{_kind(rebuilt / path)}: {path} is not the one that dvc.lock names"
     used = environment.used(settings)
     for title, was, is_ in (("params", state.params, now.params), ("environment", record, used)):
         before, after = dict(dvc_lock.flat(was)), dict(dvc_lock.flat(is_))
         for key in sorted(before.keys() | after.keys()):
             if before.get(key) != after.get(key):
                 yield f"{title}: {key} was {before.get(key)}, is {after.get(key)}"
+
+
+def _kind(dep: Path) -> str:
+    """Code, if it is or holds a file of Python; else data."""
+    files = (dep, *dep.rglob("*"))
+    return "code" if any(file.suffix == ".py" for file in files) else "data"
 
 
 def _agree(outs: list[Out], tolerance: float) -> bool:

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+ROWS = 1000  # images, say, compared at a time: a dataset may be larger than memory
+
 Numbers = Iterator[tuple[str, npt.NDArray[Any]]]
 
 
@@ -37,13 +39,22 @@ def largest_difference(found: Path, expected: Path) -> float:
 
 
 def _largest(ours: npt.NDArray[Any], theirs: npt.NDArray[Any]) -> float:
+    starts = range(0, len(ours), ROWS)
+    parts = ((ours[start : start + ROWS], theirs[start : start + ROWS]) for start in starts)
+    return max((_largest_gap(*part) for part in parts), default=0.0)
+
+
+def _largest_gap(ours: npt.NDArray[Any], theirs: npt.NDArray[Any]) -> float:
     gaps = np.abs(ours.astype(np.float64) - theirs.astype(np.float64))
     gaps[np.isnan(ours) & np.isnan(theirs)] = 0
     return float(np.nan_to_num(gaps.max(initial=0), nan=np.inf))
 
 
 def _array(path: Path) -> Numbers:
-    yield "", np.atleast_1d(np.load(path, allow_pickle=False))
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    if array.dtype.kind not in "biuf":  # the names of classes, say
+        raise ValueError(f"{path}: holds no numbers")
+    yield "", np.atleast_1d(array)
 
 
 def _weights(path: Path) -> Numbers:

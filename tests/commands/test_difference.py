@@ -8,13 +8,27 @@ import pytest
 from matplotlib.figure import Figure
 
 from pipeline.outs import artifacts
-from pipeline.verification.difference import largest_difference
+from pipeline.verification.difference import ROWS, largest_difference
 
 
 def test_an_array_differs_by_its_largest_gap(tmp_path: Path) -> None:
     artifacts.write_array(tmp_path / "a.npy", np.array([1.0, 2.0, np.nan]))
     artifacts.write_array(tmp_path / "b.npy", np.array([1.5, 1.75, np.nan]))
     assert largest_difference(tmp_path / "a.npy", tmp_path / "b.npy") == 0.5
+
+
+def test_the_largest_gap_of_an_array_may_be_in_its_last_row(tmp_path: Path) -> None:
+    images = np.zeros((2 * ROWS + 1, 4), np.uint8)
+    artifacts.write_array(tmp_path / "a.npy", images)
+    images[-1, -1] = 255
+    artifacts.write_array(tmp_path / "b.npy", images)
+    assert largest_difference(tmp_path / "a.npy", tmp_path / "b.npy") == 255
+
+
+def test_names_can_t_be_paired(tmp_path: Path) -> None:
+    artifacts.write_array(tmp_path / "a.npy", np.array(["cat", "dog"]))
+    artifacts.write_array(tmp_path / "b.npy", np.array(["cat", "dot"]))
+    assert largest_difference(tmp_path / "a.npy", tmp_path / "b.npy") == np.inf
 
 
 def test_arrays_of_other_shape_can_t_be_paired(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.commands import verify
-from pipeline.errors import ParamsError
+from pipeline.errors import ParamsError, RepositoryError
 from pipeline.outs import artifacts
 from pipeline.outs.dvc_lock import StageState
 from pipeline.reproduction import dvc_cache
@@ -61,6 +61,43 @@ def commit(project: Project) -> None:
     project.run("git", "commit", "--quiet", "--all", "--message", "changed")
 
 
+def drift(capsys: pytest.CaptureFixture[str], tolerance: float | None = None) -> str:
+    """What is printed where status 1 ends it."""
+    with pytest.raises(SystemExit, match=r"^1$"):
+        verify.main(stage=None, twice=False, tolerance=tolerance)
+    return capsys.readouterr().out
+
+
+def gaps(printed: str) -> dict[str, str]:
+    """The last column of the table, by out, of those that differ."""
+    rows = [line.split(maxsplit=3) for line in printed.splitlines() if " NO " in line]
+    return {row[0]: row[3] for row in rows}
+
+
+def test_arrays_are_held_against_those_in_dvc_s_cache(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    artifacts.write_array(MADE / "prepared/images.npy", np.array([1, 6], np.uint8))
+    artifacts.write_array(MADE / "prepared/classes.npy", np.array(["cat", "dot"]))
+    commit(project)
+    printed = drift(capsys)
+    assert gaps(printed) == {"data/prepared/classes.npy": "inf", "data/prepared/images.npy": "4"}
+    assert "  data: in is not the one that dvc.lock names\n" in printed
+
+
+def test_arrays_that_dvc_s_cache_has_lost_are_not_at_hand(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    artifacts.write_array(MADE / "prepared/images.npy", np.array([1, 6], np.uint8))
+    commit(project)
+    for cached in dvc_cache.folder().glob("*/*"):
+        if not cached.name.endswith(dvc_cache.FOLDER):
+            cached.unlink()
+    assert gaps(drift(capsys))["data/prepared/images.npy"] == "expected bytes not at hand"
+    shutil.rmtree(".dvc/cache")
+    assert gaps(drift(capsys))["data/prepared/images.npy"] == "expected bytes not at hand"
+
+
 @pytest.mark.usefixtures("project")
 def test_stages_that_are_being_worked_on_are_not_those_of_the_last_commit(
     capsys: pytest.CaptureFixture[str],
@@ -78,6 +115,27 @@ def test_a_runtime_that_is_missing_is_told_before_anything_is_rebuilt(
     with pytest.raises(ParamsError, match=r"^params\.yaml of HEAD: runtime: missing; [^\n]*$"):
         verify.main(stage=None, twice=False, tolerance=None)
     assert "rebuilding" not in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("project")
+def test_a_dvc_that_does_not_say_where_its_cache_is_is_quoted_in_one_line() -> None:
+    shutil.rmtree(".dvc")
+    with pytest.raises(RepositoryError, match=r"^dvc cache dir: ERROR: [^\n]*$"):
+        verify.main(stage=None, twice=False, tolerance=None)
+
+
+@pytest.mark.parametrize(
+    ("path", "file", "kind"),
+    [
+        ("pipeline/outs", "deep/paths.py", "code"),
+        ("pipeline/params.py", "", "code"),
+        ("data/prepared", "images.npy", "data"),
+        ("data/raw/mnist.pkl", "", "data"),
+    ],
+)
+def test_code_is_what_is_or_holds_python(tmp_path: Path, path: str, file: str, kind: str) -> None:
+    artifacts.write_text(tmp_path / path / file, "")
+    assert verify._kind(tmp_path / path) == kind
 
 
 def written(root: Path, values: dict[str, int]) -> Path:
