@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import LockError
-from pipeline.outs import dvc_lock, environment, machine
+from pipeline.outs import dvc_lock, environment, machine, paths
 from pipeline.outs.dvc_lock import StageState
 from pipeline.outs.tables import table
 from pipeline.params import PARAMS, Runtime, Section, checked, read
@@ -21,7 +21,6 @@ from pipeline.verification.difference import largest_difference
 from pipeline.verification.rebuild import clone, rebuild
 
 TOLERANCE = 1e-3  # of numbers about 1: ten of 10,000 images, the third decimal of a loss
-JUDGED = (".csv", ".json")  # the kinds of out that a tolerance judges: history and metrics
 NO_CAUSE = (
     "code, data, params, packages, CPU features and threads are those recorded; "
     "if another CPU gave the expected bytes, the CPU may be the cause (docs/reproducibility.md)"
@@ -211,8 +210,14 @@ def _agree(outs: list[Out], tolerance: float) -> bool:
     return all(
         out.difference is not None and out.difference <= tolerance
         for out in outs
-        if Path(out.path).suffix in JUDGED
+        if _is_judged(out)
     )
+
+
+def _is_judged(out: Out) -> bool:
+    """Whether it is history or metrics: a changed class label, say, is no distance."""
+    folders = {paths.history(out.stage).parent, paths.metrics(out.stage).parent}
+    return not folders.isdisjoint(Path(out.path).parents)
 
 
 def _row(out: Out) -> tuple[str, ...]:

@@ -98,6 +98,23 @@ def test_arrays_that_dvc_s_cache_has_lost_are_not_at_hand(
     assert gaps(drift(capsys))["data/prepared/images.npy"] == "expected bytes not at hand"
 
 
+def test_a_tolerance_judges_history_and_metrics_and_no_class_labels(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    artifacts.write_text(MADE / "predictions/make.csv", "actual,predicted\n7,1")
+    artifacts.write_metrics(MADE / "metrics/make.json", {"loss": 0.5004})
+    commit(project)
+    verify.main(stage=None, twice=False, tolerance=1e-3)
+    printed = capsys.readouterr().out
+    assert gaps(printed) == {"data/predictions/make.csv": "6", "data/metrics/make.json": "0.0004"}
+    assert printed.endswith(
+        "passed: history and metrics agree within 0.001, although bytes differ\n"
+    )
+    artifacts.write_history(MADE / "history/make.csv", [{"epoch": 1, "loss": 0.6}])
+    commit(project)
+    assert "passed" not in drift(capsys, tolerance=1e-3)
+
+
 @pytest.mark.usefixtures("project")
 def test_stages_that_are_being_worked_on_are_not_those_of_the_last_commit(
     capsys: pytest.CaptureFixture[str],
