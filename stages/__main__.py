@@ -22,7 +22,7 @@ def main(arguments: list[str]) -> None:
     import importlib
 
     from pipeline import errors, stage_files
-    from pipeline.outs import runtime
+    from pipeline.outs import environment, runtime
     from pipeline.params import PARAMS, load_params
 
     parser = argparse.ArgumentParser(prog="python stages", description="Run one stage.")
@@ -30,16 +30,14 @@ def main(arguments: list[str]) -> None:
         parser.add_argument("stage", choices=stage_files.names())
         stage = parser.parse_args(arguments).stage
         params = load_params(PARAMS)
+        known = environment.recorded()
         runtime.pin(params.runtime)
         module = importlib.import_module(f"stages.{stage}")
         if hasattr(module, "TRAINING"):
             _train(stage, module.TRAINING, params)
         else:
             module.main(params, params.section(stage))
-
-        from pipeline.outs import environment
-
-        environment.record(params.runtime)
+        environment.record(params.runtime, known)
 
 
 def _train(stage: str, training: "Training", params: "PipelineParams") -> None:
@@ -50,7 +48,7 @@ def _train(stage: str, training: "Training", params: "PipelineParams") -> None:
     runtime.start_tensorflow(params.seed, params.runtime)
 
     from pipeline import progress
-    from pipeline.outs import model_archive, paths
+    from pipeline.outs import dvc_lock, model_archive, paths
     from pipeline.tracking.live import LiveRun
     from pipeline.training.checkpoints import Checkpoint
     from pipeline.training.declaration import Task
@@ -69,7 +67,8 @@ def _train(stage: str, training: "Training", params: "PipelineParams") -> None:
             on_model=announce,
             on_epoch=[progress.reporter(section.epochs), live.log_epoch],
         )
-        trained = training.train(task)
+        with dvc_lock.held(stage):
+            trained = training.train(task)
         trained.write(stage)
         print(progress.result(trained.metrics), flush=True)
         live.complete()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from pipeline.outs import artifacts, paths
+from pipeline.outs import artifacts, dvc_lock, paths
 from pipeline.params import PipelineParams, Section
 from pipeline.training.declaration import trainings
 
@@ -29,39 +29,46 @@ class Params(Section):
 
 def main(params: PipelineParams, section: Params) -> None:
     """Draw everything, then write it, and log the run."""
-    from pipeline.figures import digits, neuron, style
+    from pipeline.figures import style
     from pipeline.figures.pool import FigurePool
-    from pipeline.outs import runtime
     from pipeline.tracking.live import LiveRun
 
-    with style.applied(usetex=section.usetex), LiveRun("visualize") as run, FigurePool() as pool:
-        weights = section.neuron_weights
-        pool.draw("relu_neuron", neuron.relu_neuron, weights[:1])
-        pool.draw("relu_neuron_weights", neuron.relu_neuron, weights)
-
-        runtime.start_tensorflow(params.seed, params.runtime)
-
-        import numpy as np
-
-        from pipeline.data import datasets
-
-        mapped = datasets.load(paths.PREPARED)
-        images, labels = np.array(mapped.train_images[:10]), mapped.train_labels[:10]
-        pool.draw("digits", digits.labelled, images, mapped.classes[labels])
-        dataset = replace(
-            mapped,
-            test_images=np.array(mapped.test_images),
-            test_labels=np.array(mapped.test_labels),
-        )
-        _draw_curves(pool, params)
-        _draw_classifiers(pool, dataset)
-        _draw_autoencoders(pool, dataset, section.map_images)
-
-        figures = pool.finished()
-        for name, figure in figures.items():
-            artifacts.write_bytes(paths.FIGURES / f"{name}.png", figure)
-        print(f"{len(figures)} figures in {paths.FIGURES}")
+    with style.applied(usetex=section.usetex), LiveRun("visualize") as run:
+        with dvc_lock.held("visualize"), FigurePool() as pool:
+            _draw(pool, params, section)
         run.complete()
+
+
+def _draw(pool: "FigurePool", params: PipelineParams, section: Params) -> None:
+    """Draw what needs no model while TensorFlow starts, then the rest; write it."""
+    from pipeline.data import datasets
+    from pipeline.figures import digits, neuron
+    from pipeline.outs import runtime
+
+    weights = section.neuron_weights
+    pool.draw("relu_neuron", neuron.relu_neuron, weights[:1])
+    pool.draw("relu_neuron_weights", neuron.relu_neuron, weights)
+
+    runtime.start_tensorflow(params.seed, params.runtime)
+
+    import numpy as np
+
+    mapped = datasets.load(paths.PREPARED)
+    images, labels = np.array(mapped.train_images[:10]), mapped.train_labels[:10]
+    pool.draw("digits", digits.labelled, images, mapped.classes[labels])
+    dataset = replace(
+        mapped,
+        test_images=np.array(mapped.test_images),
+        test_labels=np.array(mapped.test_labels),
+    )
+    _draw_curves(pool, params)
+    _draw_classifiers(pool, dataset)
+    _draw_autoencoders(pool, dataset, section.map_images)
+
+    figures = pool.finished()
+    for name, figure in figures.items():
+        artifacts.write_bytes(paths.FIGURES / f"{name}.png", figure)
+    print(f"{len(figures)} figures in {paths.FIGURES}")
 
 
 def _draw_curves(pool: "FigurePool", params: PipelineParams) -> None:

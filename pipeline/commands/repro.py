@@ -32,7 +32,7 @@ def main(*, from_scratch: bool) -> None:
         from_scratch: forget the state of interrupted trainings, which otherwise go on from it.
 
     Raises:
-        LockError: dvc.lock has the marks of a merge conflict.
+        LockError: dvc.lock or environment.json has the marks of a merge conflict.
         MachineError: TensorFlow can't be imported on this CPU.
         ParamsError: before DVC has touched an out.
         RepositoryError: DVC would refuse to work here.
@@ -54,8 +54,9 @@ def _repro(settings: Runtime, *, from_scratch: bool) -> None:
         print(released)
     dvc_locks.wait_for_living()
     untracked: list[str] = []
+    record = environment.recorded()
     if needs := scheduler.plan():
-        if kind := environment.foreign(environment.recorded(), settings):
+        if kind := environment.foreign(record, settings):
             here = environment.described(environment.used(settings))
             print(f"note: dvc.lock is of {kind}; the bytes made here are those of {here}")
         untracked = scheduler.run(needs)

@@ -30,8 +30,8 @@ def confusion_matrix(title: str, labels: Labels, predicted: Labels, names: Names
     shown = range(0, count, -(-count // MOST_TICKS))
     axes.set(xlabel="predicted", ylabel="true")
     called = [style.class_name(name) for name in names[shown]]
-    upright = max(map(len, called)) > MOST_LYING
-    axes.set_xticks(shown, called, rotation=90 if upright else 0)
+    turned = max(map(len, called)) > MOST_LYING
+    axes.set_xticks(shown, called, rotation=90 if turned else 0)
     axes.set_yticks(shown, called)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0, labelsize=10)

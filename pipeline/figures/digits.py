@@ -80,7 +80,7 @@ def _maps(images: Images, codes: Floats, reconstructions: Floats) -> Figure:
 def feature_maps(title: str, images: Images, codes: Floats) -> Figure:
     """Each image beside every map of its code, which `has_maps`; one grey scale a row."""
     filters = codes.shape[3]
-    scale = images.shape[1] // codes.shape[1]
+    scale = max(images.shape[1] // codes.shape[1], 1)
     gap = max(images.shape[1] // 14, 1)  # blank pixels between maps
     pictures = [np.kron(code.transpose(2, 0, 1), np.ones((scale, scale))) for code in codes]
     figure = Figure(figsize=(max(1.3 + 0.72 * filters, 8), 0.8 + 0.82 * len(images)))
@@ -88,9 +88,10 @@ def feature_maps(title: str, images: Images, codes: Floats) -> Figure:
     for (left, right), pixels, maps in zip(grid, images, pictures, strict=True):
         style.image(left, pixels)
         style.image(right, _side_by_side(maps, gap), aspect="equal")
-    side = images.shape[1] + gap
+    width = pictures[0].shape[2]
     right = grid[-1, 1]
-    right.set_xticks(np.arange(filters) * side + side / 2 - gap, range(1, filters + 1))
+    centres = np.arange(filters) * (width + gap) + (width - 1) / 2
+    right.set_xticks(centres, range(1, filters + 1))
     right.tick_params(length=0, labelsize=9, labelcolor=style.QUIET)
     figure.suptitle(
         f"{style.capitalized(title)}: an image and the {filters} feature maps of its code"

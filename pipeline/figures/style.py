@@ -100,7 +100,7 @@ def column_title(axes: Axes, text: str, size: float = 12, room: int = 10) -> Non
 
 
 def row_title(axes: Axes, title: str) -> None:
-    """Write `title` to the left of a row's first image, upright."""
+    """Write `title` to the left of a row's first image, not turned."""
     axes.set_ylabel(title, rotation=0, ha="right", va="center", labelpad=8)
 
 

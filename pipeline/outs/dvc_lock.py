@@ -153,6 +153,32 @@ def current(stage: str, root: Path = Path()) -> StageState:
     )
 
 
+@contextmanager
+def held(stage: str) -> Iterator[None]:
+    """Let `stage` make its results, and refuse them if what it depends on has changed meanwhile.
+
+    DVC hashes deps and params when the command has ended: it would record the results of the old
+    ones as those of the new.
+
+    Raises:
+        LockError: the command, a dep or a param is another than when the block began.
+    """
+    before = current(stage)
+    yield
+    now = current(stage)
+    changed = [
+        name
+        for old, new in ((before.deps, now.deps), (before.params, now.params))
+        for name in old
+        if old[name] != new[name]
+    ]
+    if before.fingerprint != now.fingerprint:
+        raise LockError(
+            f"{stage}: {', '.join(changed) or 'dvc.yaml'} changed while it ran, expected what it "
+            "began with; its results are not kept, `make repro` runs it again"
+        )
+
+
 def hashes(paths: Iterable[str], root: Path = Path()) -> Hashes:
     """The md5 of each path, relative to `root`, as DVC computes it.
 

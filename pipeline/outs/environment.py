@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import params
+from pipeline.errors import LockError
 from pipeline.outs import artifacts, instruction_sets, machine, paths, variables
 
 # What computes, draws or writes an out; the rest of requirements.lock only carries them.
@@ -44,9 +45,22 @@ def decisive(settings: params.Runtime) -> dict[str, str]:
 
 
 def recorded(root: Path = Path()) -> dict[str, Any]:
-    """The record that `root` holds; empty if there is none yet."""
+    """The record that `root` holds; empty if there is none yet.
+
+    Raises:
+        LockError: it is no JSON object; a merge may have left its marks in it.
+    """
     path = root / paths.ENVIRONMENT
-    return artifacts.read_metrics(path) if path.exists() else {}
+    if not path.exists():
+        return {}
+    try:
+        record: dict[str, Any] = dict(json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise LockError(
+            f"{path}: found no JSON object ({error}), expected the record of packages and machine; "
+            f"`git checkout {paths.ENVIRONMENT}`, or delete it: the next stage writes it anew"
+        ) from None
+    return record
 
 
 def foreign(record: dict[str, Any], settings: params.Runtime) -> str | None:
@@ -66,10 +80,10 @@ def described(record: dict[str, Any]) -> str:
     return f"{record.get('machine', 'another machine')} ({record.get('device', 'cpu')}: {features})"
 
 
-def record(settings: params.Runtime) -> None:
-    """Write down what is used, if it is not what is written."""
+def record(settings: params.Runtime, known: dict[str, Any]) -> None:
+    """Write down what is used, if it is not what is `known` from the record."""
     now = used(settings)
-    if now != recorded():
+    if now != known:
         artifacts.write_text(paths.ENVIRONMENT, json.dumps(now, indent=2))
 
 

@@ -1,4 +1,4 @@
-"""Where things lie, relative to the repository's root: the file contract of README.md."""
+"""Where things lie, relative to the repository's root: the names that all else builds on."""
 
 from pathlib import Path
 

@@ -2,7 +2,7 @@
 
 Plain `fit` calls into the graph once a batch, and for models this small that overhead is most of
 the time: 2.5-3 x (see docs/design.md). Here a "step" of `fit` is a chunk of many batches.
-Callbacks, history, averages of metrics and optimizers stay Keras's own.
+Callbacks, averages of metrics and optimizers are Keras's own, but for how Adadelta and SGD update.
 """
 
 import math

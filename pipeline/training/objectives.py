@@ -1,4 +1,4 @@
-"""What models are trained for: targets, loss and metrics, each mean over a batch."""
+"""What models are trained for: targets, and a loss and metrics of each example."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

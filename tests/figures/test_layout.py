@@ -204,3 +204,15 @@ def test_a_name_is_drawn_letter_by_letter_by_latex_too() -> None:
     with mpl.rc_context({"text.usetex": True}):
         assert style.class_name("5$ & 10%") == r"5\$ \& 10\%"
         assert style.class_name("a_b{c}~^") == r"a\_b\{c\}\textasciitilde{}\textasciicircum{}"
+
+
+@pytest.mark.parametrize("side", [14, 26, 28, 56])
+def test_each_feature_map_has_its_number_below_its_middle(side: int) -> None:
+    figure = pictures.feature_maps(
+        "autoencoder", np.zeros((2, 28, 28), np.uint8), np.ones((2, side, side, 3), np.float32)
+    )
+    axes = figure.axes[-1]
+    (picture,) = axes.get_images()
+    drawn = np.isfinite(np.ma.filled(np.ma.asarray(picture.get_array()), np.nan)[0])
+    maps = np.split(np.flatnonzero(drawn), 3)
+    assert axes.get_xticks() == pytest.approx([columns.mean() for columns in maps])

@@ -96,28 +96,22 @@ def test_another_repository_can_be_asked(
     assert dvc_lock.current("make", made) == dvc_lock.locked("make", made)
 
 
-@pytest.mark.usefixtures("repository")
-@pytest.mark.parametrize(
-    "edit",
+changes = pytest.mark.parametrize(
+    ("edit", "changed"),
     [
-        pytest.param(_edit("words.txt", "W", "w"), id="file"),
-        pytest.param(_edit("code/a/z.py", "1", "2"), id="file in a folder"),
-        pytest.param(lambda: Path("code/a.py").rename("code/b.py"), id="name in a folder"),
-        pytest.param(lambda: Path("code/new.py").touch(), id="new file in a folder"),
-        pytest.param(_edit("params.yaml", "seed: 42", "seed: 43"), id="param"),
-        pytest.param(_edit("params.yaml", "epochs: 3", "epochs: 4"), id="param of a section"),
-        pytest.param(_edit("params.yaml", "used: 1", "used: 0"), id="dotted param"),
-        pytest.param(_edit("dvc.yaml", "echo 1", "echo 2"), id="command"),
+        pytest.param(_edit("words.txt", "W", "w"), "words.txt", id="file"),
+        pytest.param(_edit("code/a/z.py", "1", "2"), "code", id="file in a folder"),
+        pytest.param(lambda: Path("code/a.py").rename("code/b.py"), "code", id="name in a folder"),
+        pytest.param(lambda: Path("code/new.py").touch(), "code", id="new file in a folder"),
+        pytest.param(_edit("params.yaml", "seed: 42", "seed: 43"), "seed", id="param"),
+        pytest.param(
+            _edit("params.yaml", "epochs: 3", "epochs: 4"), "training", id="param of a section"
+        ),
+        pytest.param(_edit("params.yaml", "used: 1", "used: 0"), "other.used", id="dotted param"),
+        pytest.param(_edit("dvc.yaml", "echo 1", "echo 2"), "dvc.yaml", id="command"),
     ],
 )
-def test_whatever_the_stage_depends_on_changes_its_fingerprint(edit: Callable[[], None]) -> None:
-    before = dvc_lock.current("make").fingerprint
-    edit()
-    assert dvc_lock.current("make").fingerprint != before
-
-
-@pytest.mark.usefixtures("repository")
-@pytest.mark.parametrize(
+other_changes = pytest.mark.parametrize(
     "edit",
     [
         pytest.param(_edit("params.yaml", "unused: 2", "unused: 3"), id="another param"),
@@ -127,10 +121,43 @@ def test_whatever_the_stage_depends_on_changes_its_fingerprint(edit: Callable[[]
         pytest.param(lambda: shutil.rmtree("out"), id="missing out"),
     ],
 )
+
+
+@pytest.mark.usefixtures("repository")
+@changes
+def test_whatever_the_stage_depends_on_changes_its_fingerprint(
+    edit: Callable[[], None], changed: str
+) -> None:
+    before = dvc_lock.current("make")
+    edit()
+    now = dvc_lock.current("make")
+    assert now.fingerprint != before.fingerprint
+    assert changed == "dvc.yaml" or before.deps | before.params != now.deps | now.params
+
+
+@pytest.mark.usefixtures("repository")
+@other_changes
 def test_nothing_else_changes_the_fingerprint(edit: Callable[[], None]) -> None:
     before = dvc_lock.current("make").fingerprint
     edit()
     assert dvc_lock.current("make").fingerprint == before
+
+
+@pytest.mark.usefixtures("repository")
+@changes
+def test_results_are_refused_when_what_they_depend_on_changes_meanwhile(
+    edit: Callable[[], None], changed: str
+) -> None:
+    told = rf"^make: {changed} changed while it ran, expected what it began with; "
+    with pytest.raises(LockError, match=told), dvc_lock.held("make"):
+        edit()
+
+
+@pytest.mark.usefixtures("repository")
+@other_changes
+def test_results_are_kept_when_something_else_changes_meanwhile(edit: Callable[[], None]) -> None:
+    with dvc_lock.held("make"):
+        edit()
 
 
 @pytest.mark.usefixtures("repository")

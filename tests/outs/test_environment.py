@@ -1,7 +1,10 @@
 """The record of the environment tells whether another kind of machine made the results."""
 
+from pathlib import Path
+
 import pytest
 
+from pipeline.errors import LockError
 from pipeline.outs import environment, machine
 from pipeline.params import PipelineParams
 
@@ -38,3 +41,14 @@ def test_what_is_decisive_differs_with_the_kind_of_machine_and_the_packages_alon
     monkeypatch.setattr(machine, "kind", lambda: "Linux riscv64")
     there = environment.decisive(params.runtime)
     assert there.items() - here.items() == {("machine", "Linux riscv64")}
+
+
+@pytest.mark.parametrize(
+    "content", ["", "<<<<<<< HEAD\n{}\n=======\n", '["a list"]', "3", '{"python": "3.1']
+)
+def test_a_record_that_is_no_json_object_is_named_with_the_way_out(
+    tmp_path: Path, content: str
+) -> None:
+    (tmp_path / "environment.json").write_text(content)
+    with pytest.raises(LockError, match=r"environment\.json: found no JSON object .* delete it"):
+        environment.recorded(tmp_path)

@@ -29,6 +29,16 @@ def test_the_cpu_is_called_what_linux_calls_it(cpuinfo: Path) -> None:
     assert machine.cpu_name() == "AMD EPYC 9B14"
 
 
+def test_cpus_of_one_name_are_told_apart_by_family_and_model(
+    cpuinfo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    cpuinfo.write_text("cpu family\t: 26\nmodel\t\t: 2\nmodel name\t: AMD EPYC\n")
+    assert machine.cpu_generation() == "family 26, model 2"
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    assert machine.cpu_generation() == ""
+
+
 def test_an_x86_cpu_has_the_instruction_sets_among_its_flags(
     cpuinfo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,6 +69,7 @@ def test_without_what_linux_says_there_still_is_an_answer(
     monkeypatch.setattr(ctypes, "CDLL", lambda name: object())  # noqa: ARG005 - as ctypes has it
     assert machine.cores() == os.cpu_count()
     assert machine.cpu_name()
+    assert machine.cpu_generation() == ""
     assert machine.cpu_features() == []
     assert not machine.lacks("avx")
     machine.keep_freed_memory()

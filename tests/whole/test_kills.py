@@ -127,6 +127,25 @@ def test_kills_at_random_instants_change_no_byte(
     assert not list(repository.path.glob("data/**/.*.partial"))
 
 
+def test_params_edited_while_a_training_runs_make_no_result(
+    long_running: Repository, tmp_path: Path
+) -> None:
+    """DVC looks at params when the command has ended, by when they are others."""
+    repository, stage = copied(long_running, tmp_path / "repository"), "train_dense_ae"
+    before = dvc_lock.locked(stage, repository.path)
+    process = start(repository, stage)
+    wait_for_a_state(repository, stage, process)
+    repository.edit_params(lambda text: text.replace("code_units: 100", "code_units: 12"))
+    printed, _ = process.communicate()
+    assert process.returncode
+    assert f"error: {stage}: {stage} changed while it ran, expected" in printed.decode()
+    assert dvc_lock.locked(stage, repository.path) == before
+
+    repository.edit_params(lambda text: text.replace("code_units: 12", "code_units: 100"))
+    assert "continuing after epoch" in start(repository, stage).communicate()[0].decode()
+    assert dvc_lock.hashes(before.outs, repository.path) == before.outs
+
+
 def test_make_repro_killed_with_all_that_it_started_goes_on_to_the_same_bytes(
     long_running: Repository, tmp_path: Path
 ) -> None:

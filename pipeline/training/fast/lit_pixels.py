@@ -17,7 +17,7 @@ def lit(chain: list[layers.Layer]) -> list[layers.Layer]:
     match chain:
         case [
             layers.Rescaling(scale=float(), offset=0.0) as scaling,
-            layers.Flatten(),
+            layers.Flatten(data_format="channels_last"),
             layers.Dense(use_bias=True) as dense,
             *rest,
         ]:

@@ -32,12 +32,14 @@ def fused(chain: list[layers.Layer]) -> list[layers.Layer]:
             case [layers.UpSampling2D() as upsampling, layers.Conv2D() as convolution, *after] if (
                 upsampling.size == (2, 2)
                 and upsampling.interpolation == "nearest"
+                and upsampling.data_format == "channels_last"
                 and _same(convolution)
             ):
                 faster.append(_UpsampledConvolution(convolution))
             case [layers.Conv2D() as convolution, layers.MaxPooling2D() as pooling, *after] if (
                 convolution.activation is keras.activations.relu
                 and pooling.pool_size == pooling.strides == (2, 2)
+                and pooling.data_format == "channels_last"
                 and not any(side % 2 for side in pooling.input.shape[1:3])
                 and _same(convolution)
             ):

@@ -82,6 +82,14 @@ LEFT: dict[str, Callable[[], keras.Model]] = {
             layers.Dense(4),
         ]
     ),
+    "channels first": lambda: sequential(
+        layers.Flatten(data_format="channels_first"), layers.Dense(4)
+    ),
+    "channels first in an upsampling": lambda: sequential(
+        layers.Reshape((SIDE, SIDE, 1)),
+        layers.UpSampling2D(2, data_format="channels_first"),
+        layers.Conv2D(2, 3, padding="same"),
+    ),
     "a way around a layer": skipping,
     "a layer used twice": shared,
     "two outputs": side_output,
