@@ -3,7 +3,7 @@
 import argparse
 
 from pipeline.commands import arguments
-from pipeline.errors import PromotionError
+from pipeline.errors import LockError, PromotionError
 from pipeline.outs import dvc_lock
 from pipeline.params import PARAMS, Gate, load_params
 from pipeline.tracking import gate, registry
@@ -33,9 +33,9 @@ def main(*, stage: str | None, to: int | None, dry_run: bool) -> None:
         dry_run: write nothing, say what would be done.
 
     Raises:
-        LockError: dvc.lock has no result.
         ParamsError: params.yaml is wrong, the gate in it perhaps.
-        PromotionError: a line for each model that was refused, after all were tried.
+        PromotionError: a line for each model that was refused, or has no result, after all were
+            tried.
         TrackingError: the store can't be reached, or fails.
     """
     if to and not stage:
@@ -53,7 +53,7 @@ def main(*, stage: str | None, to: int | None, dry_run: bool) -> None:
                     done = _promote(store, name, known[name], chosen, dry_run=dry_run)
                 else:
                     done = _move(store, model, to, dry_run=dry_run)
-            except PromotionError as error:
+            except (LockError, PromotionError) as error:
                 refused.append(f"{model}: {error}")
             else:
                 print(f"{model}: {done}{' (dry run: nothing is written)' if dry_run else ''}")
@@ -70,10 +70,11 @@ def _promote(store: Store, stage: str, training: Training, chosen: Gate, *, dry_
     fingerprints = {tags.get("dvc.fingerprint"): number for number, tags in versions.items()}
     if known := fingerprints.get(state.fingerprint):
         number = known
-    elif dry_run:
-        number = max(versions, default=0) + 1
     else:
-        number = registry.register(store, state, run)
+        registry.check_outs(store, state, run)
+        number = max(versions, default=0) + 1
+        if not dry_run:
+            number = registry.register(store, state, run)
     tags = versions.get(number) or registry.tags_of(state, run)
     if number == champion:
         return f"version {number} is champion already"

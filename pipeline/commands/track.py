@@ -3,6 +3,7 @@
 import argparse
 
 from pipeline import stage_files
+from pipeline.errors import LockError
 from pipeline.outs import dvc_lock, paths
 from pipeline.tracking import pictures, runs
 from pipeline.tracking.store import Store, faults_reported
@@ -19,21 +20,33 @@ def main() -> None:
     """Walk dvc.lock; complete the run of each stage, whatever is there of it; report what was done.
 
     Raises:
-        LockError: an out in the working tree is not the one that dvc.lock names.
+        LockError: a line for each stage that dvc.lock has no result of, or another than lies here,
+            after all were tried.
         TrackingError: the store can't be reached, or fails.
     """
+    refused: list[str] = []
     with faults_reported():
         store = Store()
         for stage in runs.tracked_stages():
-            state = dvc_lock.locked(stage)
-            if store.finished(state.fingerprint):
-                print(f"{stage}: tracked")
-            else:
-                # What a run is made of: the outs, and the images that it trained on.
-                data = {path: md5 for path, md5 in state.deps.items() if path in DATA}
-                agreement.check(state.outs | data)
-                runs.make(store, state)
-                print(f"{stage}: run made")
-            store.keep_one(state.fingerprint, running=True)
-        for stage in stage_files.declared("ARTIFACTS"):
-            pictures.attach(store, dvc_lock.locked(stage))
+            try:
+                print(f"{stage}: {_track(store, stage)}")
+            except LockError as error:
+                refused.append(str(error))
+        if not refused:
+            for stage in stage_files.declared("ARTIFACTS"):
+                pictures.attach(store, dvc_lock.locked(stage))
+    if refused:
+        raise LockError("\n".join(refused))
+
+
+def _track(store: Store, stage: str) -> str:
+    state = dvc_lock.locked(stage)
+    done = "tracked"
+    if not store.finished(state.fingerprint):
+        # What a run is made of: the outs, and the images that it trained on.
+        data = {path: md5 for path, md5 in state.deps.items() if path in DATA}
+        agreement.check(state.outs | data)
+        runs.make(store, state)
+        done = "run made"
+    store.keep_one(state.fingerprint, running=True)
+    return done

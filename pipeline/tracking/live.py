@@ -1,4 +1,4 @@
-"""The stage's side of tracking: hands what happens to a process of its own, and never waits for it.
+"""The stage's side of tracking: hands what happens to a process of its own, and trains on.
 
 A process and not a thread, so that nothing MLflow does (its import of 2 s, a hanging server, a
 crash) can slow, block or fail the stage. Lines of JSON go in; a line comes back for each step that

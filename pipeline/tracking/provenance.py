@@ -12,6 +12,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from pipeline.errors import UserError
 from pipeline.outs import dvc_lock, paths
 from pipeline.outs.dvc_lock import Hashes, StageState
 from pipeline.params import PARAMS
@@ -25,11 +26,20 @@ NAME_LENGTH = 80  # characters; more would not fit a legend
 
 def tags(state: StageState) -> dict[str, str]:
     """What a run of `state` is found by, and where it comes from."""
-    return {
+    found = {
         "dvc.stage": state.name,
         "dvc.fingerprint": state.fingerprint,
         **source_tags(state.cmd),
     }
+    # `make track` may be called after a commit that gives other results than those of dvc.lock.
+    return found if _is_current(state) else found | {"git.dirty": "true"}
+
+
+def _is_current(state: StageState) -> bool:
+    try:
+        return dvc_lock.current(state.name).fingerprint == state.fingerprint
+    except UserError:  # a dep is missing, a param is not what it should be
+        return False
 
 
 def source_tags(cmd: str) -> dict[str, str]:

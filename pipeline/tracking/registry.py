@@ -1,14 +1,17 @@
 """The registered models: versions that say what they were made of, and the alias of the best."""
 
 import json
+import tempfile
+from pathlib import Path
 
 import mlflow
 from mlflow.entities import Run
 
+from pipeline import stage_files
 from pipeline.errors import PromotionError
 from pipeline.outs import paths
 from pipeline.outs.dvc_lock import StageState
-from pipeline.tracking import model_package, references, results
+from pipeline.tracking import model_package, provenance, references, results
 from pipeline.tracking.gate import Version
 from pipeline.tracking.run_table import in_words
 from pipeline.tracking.store import Store
@@ -123,6 +126,27 @@ def register(store: Store, state: StageState, run: Run) -> int:
     link = json.dumps([{"name": name, "version": str(created.version)}])
     client.set_logged_model_tags(model_id, {"mlflow.modelVersions": link})
     return int(created.version)
+
+
+def check_outs(store: Store, state: StageState, run: Run) -> None:
+    """Make sure that the outs `run` was made of are those of `state`.
+
+    Other packages, or another kind of machine, may have made others of the same inputs.
+
+    Raises:
+        PromotionError: one is another.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file = store.client.download_artifacts(run.info.run_id, provenance.LOCK_ENTRY, folder)
+        entry = stage_files.document(Path(file))["stages"][state.name]
+    tracked = {out["path"]: out["md5"] for out in entry["outs"]}
+    for path, md5 in state.outs.items():
+        if tracked.get(path) != md5:
+            raise PromotionError(
+                f"run {run.info.run_id}: found {path} with md5 {tracked.get(path)}, expected {md5} "
+                "as dvc.lock names it: other packages or another kind of machine made that run; "
+                "when it is deleted, `make track` makes one of what is here"
+            )
 
 
 def _description(state: StageState) -> str:

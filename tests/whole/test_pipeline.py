@@ -307,6 +307,40 @@ def test_a_broken_param_stops_repro_in_one_line_before_any_out_is_touched(
     assert repository.changed() == {}
 
 
+def test_a_record_of_the_environment_with_the_marks_of_a_conflict_stops_all_before_any_work(
+    copy: Repository,
+) -> None:
+    (copy.path / "environment.json").write_text("<<<<<<< ours\n{}\n=======\n{}\n>>>>>>> theirs\n")
+    told = [
+        copy.main("repro", code=1),
+        copy.python("-m", "stages", "prepare", code=1),
+    ]
+    for line in told:
+        assert line.startswith("error: environment.json: found no JSON object (")
+        assert len(line.splitlines()) == 1
+
+
+def test_track_names_what_it_has_no_run_for_and_makes_the_others(copy: Repository) -> None:
+    for run in copy.runs():
+        copy.client.delete_run(run.info.run_id)
+    (copy.path / "data/models/classifier.txt").write_text("another")
+    printed = copy.main("track", code=1)
+    assert printed.count("run made") == len(STAGES) - 2  # `prepare` has none
+    assert "error: data/models/classifier.txt: found md5" in printed
+
+
+def test_a_run_of_results_that_the_code_no_longer_gives_is_marked_as_dirty(
+    copy: Repository,
+) -> None:
+    for run in copy.runs():
+        copy.client.delete_run(run.info.run_id)
+    copy.edit_params(lambda text: text.replace("code_units: 100", "code_units: 12"))
+    copy.run("git", "commit", "--quiet", "--all", "--message", "another code, without results")
+    copy.main("track")
+    dirty = {run.data.tags["dvc.stage"]: run.data.tags["git.dirty"] for run in copy.runs()}
+    assert {stage for stage, said in dirty.items() if said == "true"} == {"train_dense_ae"}
+
+
 def test_a_dvc_lock_cut_short_by_a_kill_is_the_committed_one_again(
     repository: Repository, tmp_path: Path
 ) -> None:

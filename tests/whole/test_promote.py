@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
+from ruamel.yaml import YAML
 
 from pipeline import __main__
 from pipeline.outs import dvc_lock, paths
@@ -15,7 +16,7 @@ from tests.whole.repositories import Repository, copied, with_epochs
 
 pytestmark = pytest.mark.slow
 
-CLASSIFIER = "mnist-classifier"
+CLASSIFIER, MODEL = "mnist-classifier", "data/models/classifier.keras"
 MODELS = {
     "train_classifier": CLASSIFIER,
     "train_dense_ae": "mnist-dense-ae",
@@ -309,6 +310,35 @@ def test_without_its_run_nothing_is_promoted_and_track_is_named(
         "`make track` makes those of dvc.lock"
         for name in MODELS.values()
     ]
+
+
+def test_a_run_of_other_bytes_than_those_of_dvc_lock_is_not_promoted(
+    clone: Repository, promote: Pipeline
+) -> None:
+    """Another kind of machine gives the same fingerprint, and other bytes."""
+    lock = clone.path / "dvc.lock"
+    md5 = dvc_lock.locked("train_classifier").outs[MODEL]
+    lock.write_text(lock.read_text().replace(md5, "f" * 32))
+    printed = promote(code=1)
+    assert f"error: {CLASSIFIER}: run " in printed
+    assert f"found {MODEL} with md5 {md5}, expected {'f' * 32} as dvc.lock names it" in printed
+    assert printed.count("becomes champion") == 2
+    assert not clone.client.search_model_versions(f"name='{CLASSIFIER}'")
+
+
+def test_a_stage_without_a_result_does_not_keep_the_others_from_promotion(
+    clone: Repository, promote: Pipeline
+) -> None:
+    yaml, lock = YAML(), clone.path / "dvc.lock"
+    document = yaml.load(lock)
+    del document["stages"]["train_classifier"]
+    yaml.dump(document, lock)
+    printed = promote(code=1)
+    assert printed.count("becomes champion") == 2
+    assert (
+        f"error: {CLASSIFIER}: dvc.lock: found no stage 'train_classifier', expected one; "
+        "`make repro` runs it\n"
+    ) in printed
 
 
 def test_without_a_store_none_is_made(clone: Repository, promote: Pipeline) -> None:
