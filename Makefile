@@ -71,7 +71,7 @@ gpu: .venv/.complete  ## put TensorFlow for NVIDIA GPUs into .venv
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes \
 	    -r requirements-gpu.lock
 
-# Bytecode is compiled here, once: TensorFlow then imports in 6 s instead of 13.
+# Bytecode is compiled here, once: TensorFlow's import then takes half the time.
 .venv/.complete: requirements.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v < (3, 14) or sys.exit("found Python %d.%d, expected 3.11, 3.12 or 3.13; name one: make PYTHON=python3.12 ..." % v)'
 	@echo "setting up .venv (about a minute, once) ..."

@@ -72,10 +72,11 @@ def _measure(
     described = machine.described()
     name = machine.name(described)
     here = store.entry(machines, name, described)
+    revision = machine.revision()  # before results.json changes
     for part in chosen:
         print(f"-- {part}")
         figures = _measured(part, size, peers_python, here["parts"])
-        here["parts"][part] = {"revision": machine.revision()} | figures
+        here["parts"][part] = {"revision": revision} | figures
         machines = store.write(machines, name, here, output / "results.json")
         if figures["elsewhere"] > LOUD:
             print(f"{part}: {figures['elsewhere']:.1f} cores were busy with other things")

@@ -10,7 +10,7 @@ def multiply_adds(model: keras.Model) -> int:
     """Multiply-adds that one image costs in training, in dense and convolutional layers.
 
     Each such layer multiplies three times: in the forward pass, for the gradient of its weights,
-    and for the gradient of its inputs, which the first one needs not. Each product takes the
+    and for the gradient of its inputs, which the first layer does not need. Each product takes the
     outputs times the weights behind one output: `inputs x outputs` in a dense layer; `height x
     width x rows x columns x inputs x outputs` in a convolution, borders counted as if they were
     full. It is the model as built that is counted, upsample and then convolve, however it is

@@ -15,7 +15,7 @@ def described() -> dict[str, Any]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     used = environment.used(load_params(PARAMS).runtime)
     return {
-        "cpu": machine.cpu_name(),
+        "cpu": ", ".join(filter(None, [machine.cpu_name(), machine.cpu_generation()])),
         "cpu_features": machine.cpu_features(),
         "cores": machine.cores(),
         "memory_gib": round(memory / 2**30),
@@ -26,7 +26,7 @@ def described() -> dict[str, Any]:
 
 
 def name(described: dict[str, Any]) -> str:
-    """What tells this machine from others: "AMD EPYC (avx2, fma, avx512f), 2 cores"."""
+    """What tells this machine from others: "AMD EPYC, family 26, model 2 (avx2, fma), 2 cores"."""
     cpu = described["cpu"].replace("(R)", "").replace("(TM)", "")
     cores = described["cores"]
     instructions = f" ({', '.join(described['cpu_features'])})" if described["cpu_features"] else ""

@@ -37,17 +37,17 @@ def measure(sizes: Sizes) -> dict[str, Any]:
     one, many = (_body(images[:count]) for count in (1, MANY))
     servers = {}
     busy = processes.busy()
-    began, own = time.perf_counter(), 0.0
+    began, own = time.perf_counter(), -time.process_time()
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
-        processes.run(sys.executable, "-m", "benchmarks.packages", folder)
+        own += processes.run(sys.executable, "-m", "benchmarks.packages", folder).core_seconds
         for package in PACKAGES:
             with _server(folder / package) as server:
                 servers[package] = _measured(server, one, many, sizes.requests)
                 own += server.core_seconds()
             print(f"{package}: {servers[package]}", flush=True)
     seconds = time.perf_counter() - began
-    own += sum(psutil.Process().cpu_times()[:4])
+    own += time.process_time()
     elsewhere = max(processes.busy() - busy - own, 0) / seconds
     return {"servers": servers, "requests": sizes.requests, "elsewhere": elsewhere}
 

@@ -22,13 +22,13 @@ def make(count: int | None, folder: Path) -> None:
 
 
 def write(count: int, folder: Path) -> None:
-    """Write images.idx and labels.idx: the real images over and over, then `count` of them.
+    """Write images.idx and labels.idx: the real images over and over, until there are `count`.
 
     The first time round they are as they are; later with noise that follows from the round.
     """
-    source = Path(load_params(PARAMS).section("prepare").train_images)
-    real = readers.read(source, "images", "train")
-    labels = readers.read(source, "labels", "train")
+    source = load_params(PARAMS).section("prepare")
+    real = readers.read(Path(source.train_images), "images", "train")
+    labels = readers.read(Path(source.train_labels), "labels", "train")
     count = count or len(real)
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "images.idx").open("wb") as images, (folder / "labels.idx").open("wb") as names:

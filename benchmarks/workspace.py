@@ -19,11 +19,11 @@ def workspace() -> Iterator[Path]:
     """Clone HEAD to a folder that is removed afterwards; this interpreter's packages are its own.
 
     Raises:
-        StageFailed: this is no git repository.
+        RepositoryError: this is no git repository.
     """
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         root = Path(folder) / "clone"
-        clone(root)
+        root = clone(root)
         (root / ".venv").symlink_to(sys.prefix)
         yield root
 
