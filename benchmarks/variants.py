@@ -15,16 +15,18 @@ LIBRARIES = {
     "jax_scan": "jax",
 }
 OTHERS_PYTHON = ("torch", "jax")  # may be installed apart from this pipeline's packages
-# What holds a library to AVX2. XLA's flag holds what XLA compiles, not the matrix products of its
-# YNNPACK, which takes what the CPU has; MKL, behind PyTorch's products, has a variable of its own.
+# What holds a library to AVX2. XLA's first flag holds what XLA compiles; its matrix products are
+# oneDNN's, which has a variable, or YNNPACK's, which goes by the CPU and is left out by the second.
+# MKL, behind PyTorch's products, has a variable of its own.
+XLA = "--xla_cpu_max_isa=AVX2 --xla_cpu_experimental_ynn_fusion_type="
 CAPS = {
-    "keras": {"ONEDNN_MAX_CPU_ISA": "AVX2", "XLA_FLAGS": "--xla_cpu_max_isa=AVX2"},
+    "keras": {"ONEDNN_MAX_CPU_ISA": "AVX2", "XLA_FLAGS": XLA},
     "torch": {
         "ONEDNN_MAX_CPU_ISA": "AVX2",
         "ATEN_CPU_CAPABILITY": "avx2",
         "MKL_ENABLE_INSTRUCTIONS": "AVX2",
     },
-    "jax": {"XLA_FLAGS": "--xla_cpu_max_isa=AVX2"},
+    "jax": {"ONEDNN_MAX_CPU_ISA": "AVX2", "XLA_FLAGS": XLA},
 }
 
 
