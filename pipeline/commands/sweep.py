@@ -1,6 +1,7 @@
 """`make sweep`: trainings over a search space, and which was best."""
 
 import argparse
+from contextlib import nullcontext
 from pathlib import Path
 
 from pipeline import params
@@ -31,18 +32,22 @@ def main(*, file: Path, resume: bool, apply: bool) -> None:
     Raises:
         ParamsError: the file, or params.yaml, is wrong.
         DataError, LockError: the stage `prepare` has left nothing to train on.
-        SweepError: no cluster; nothing to resume, or something that would be lost; no trial that
-            came to a result.
+        SweepError: no cluster; nothing to resume, something that would be lost, or another process
+            that runs it; no trial that came to a result.
     """
     params.load_params(params.PARAMS)
     document = params.read(params.PARAMS)
     sweep = Sweep(file, sweep_file.load(file, document), document)
     dataset = cluster.prepared()
-    ended = sweep.begin(resume=resume)
-    recorder = Recorder(sweep.group)
-    if len(ended) < sweep.asked.trials:
-        sweep.run(dataset, ended, recorder)
-    recorder.complete(ended, sweep.summary(ended), f"`{sweep.command} --resume` makes it up")
+    with sweep.alone(resume=resume) as ended:
+        left = len(ended) < sweep.asked.trials
+        with cluster.cluster(sweep.settings.runtime, dataset) if left else nullcontext():
+            if not resume:
+                sweep.clear()  # not before there is a cluster: what it removes took hours
+            recorder = Recorder(sweep.group)
+            if left:
+                sweep.run(dataset, ended, recorder)
+        recorder.complete(ended, sweep.summary(ended), f"`{sweep.command} --resume` makes it up")
 
     finished = [trial for trial in ended if trial.status == "finished"]
     if ended:

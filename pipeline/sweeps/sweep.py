@@ -1,9 +1,10 @@
 """A sweep: the trials of a file, those that have ended and those that are left."""
 
+import fcntl
 import hashlib
 import json
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -12,7 +13,7 @@ from typing import Any
 
 from pipeline import params, stage_files
 from pipeline.data.datasets import Dataset
-from pipeline.errors import SweepError
+from pipeline.errors import StorageError, SweepError
 from pipeline.outs import artifacts, dvc_lock, environment, paths
 from pipeline.params import PipelineParams
 from pipeline.sweeps import cluster, ranking, sampling, sweep_file
@@ -24,6 +25,7 @@ from pipeline.tracking.trial_runs import Group, Summary
 from pipeline.tracking.trials import Trial
 
 ID = "id"  # the file in a sweep's folder that names its start
+LOCK = "lock"  # the one that is locked while it runs
 
 
 @dataclass(frozen=True)
@@ -91,28 +93,57 @@ class Sweep:
         name = (self.folder / ID).read_text().strip()
         return Group("sweep", name, self.stage, asked | fixed | searched, self.file, self.command)
 
-    def begin(self, *, resume: bool) -> list[Trial]:
-        """The trials that have ended already, in a folder that is ready for more."""
-        ended = trials.read(self.folder)
-        if resume and not self.folder.exists():
+    @contextmanager
+    def alone(self, *, resume: bool) -> Iterator[list[Trial]]:
+        """Hold its folder while it runs; yield the trials that have ended and stay.
+
+        Another process would give its trials the same numbers. The kernel unlocks the file when
+        this one ends, however it does.
+
+        Raises:
+            SweepError: there is nothing to resume, or something that would be lost; or another
+                process runs it.
+            StorageError: there can be no such folder.
+        """
+        if resume and not (self.folder / ID).exists():
             raise SweepError(
                 f"{paths.SWEEPS}: found no sweep of {self.file} with the code, data and params of "
                 f"now, expected one; without --resume it begins"
             )
-        if not resume:
-            if 0 < len(ended) < self.asked.trials:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = (self.folder / LOCK).open("wb")
+        except OSError as error:
+            raise StorageError(f"{self.folder}: can't be written: {error.strerror}") from None
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise SweepError(
+                    f"{self.folder}: found another process that runs this sweep, expected none; "
+                    "once that has ended, --resume shows what came of it"
+                ) from None
+            ended = trials.read(self.folder)
+            if not resume and 0 < len(ended) < self.asked.trials:
                 raise SweepError(
                     f"{self.folder}: found {len(ended)} of {self.asked.trials} trials, expected "
                     "none; --resume goes on with them, and removing the folder begins anew"
                 )
-            shutil.rmtree(self.folder, ignore_errors=True)
-            now = f"{datetime.now(UTC):%Y%m%d-%H%M%S}"
-            artifacts.write_text(self.folder / ID, f"{self.folder.name}-{now}")
-            ended = []
-        return ended
+            yield ended if resume else []
+
+    def clear(self) -> None:
+        """Begin anew: remove what trials of an earlier start have left, and name this one."""
+        # The last first: whenever this is cut off, what is left can be resumed.
+        for path in sorted(self.folder.glob("*.json"), reverse=True):
+            path.unlink()
+        now = f"{datetime.now(UTC):%Y%m%d-%H%M%S}"
+        artifacts.write_text(self.folder / ID, f"{self.folder.name}-{now}")
 
     def run(self, dataset: Dataset, ended: list[Trial], recorder: Recorder) -> None:
-        """Run the trials that `ended` lacks; add each to it, and keep and report it, as it ends."""
+        """Run the trials that `ended` lacks; add each to it, and keep and report it, as it ends.
+
+        It takes the cluster that it is called in.
+        """
         total = self.asked.trials
         width = len(str(total))
 
@@ -139,16 +170,15 @@ class Sweep:
             print(f"given up: {label}: its worker was lost {cluster.LOST + 1} times", flush=True)
 
         epochs = self.settings.section(self.asked.stage).epochs
-        with cluster.cluster(self.settings.runtime, dataset):
-            cluster.run(
-                self.work,
-                dataset,
-                sampling.rest(self.asked, ended, self.work.worst),
-                threads=self.settings.runtime.threads,
-                scheduler=sampling.early_stopping(epochs) if self.asked.early_stopping else None,
-                ended=add,
-                lost=lose,
-            )
+        cluster.run(
+            self.work,
+            dataset,
+            sampling.rest(self.asked, ended, self.work.worst),
+            threads=self.settings.runtime.threads,
+            scheduler=sampling.early_stopping(epochs) if self.asked.early_stopping else None,
+            ended=add,
+            lost=lose,
+        )
 
     def point(self, trial: Trial) -> dict[str, Any]:
         """All that `trial` had over params.yaml."""
