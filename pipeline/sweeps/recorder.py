@@ -55,5 +55,6 @@ class Recorder:
                 log(self.runs)
         except TrackingError as error:
             self.fault = str(error)
+            self.runs = None  # found anew, without the run that is half made
         else:
             self.fault = ""

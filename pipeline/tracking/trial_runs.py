@@ -76,11 +76,11 @@ class TrialRuns:
             if run in whole:
                 continue
             if run.info.status == "RUNNING":
-                self.store.delete(run)  # its writer was killed
+                self.store.delete(run)  # its writer was killed, or the store failed meanwhile
             else:
                 self.logged.add(run.data.tags[f"{group.kind}.trial"])
         self.parent_id = (whole[0] if whole else self._begin()).info.run_id
-        self.store.client.update_run(self.parent_id, status="RUNNING")
+        self._describe()
 
     def add(self, trial: Trial) -> None:
         """Make the run of `trial`, once."""
@@ -134,15 +134,19 @@ class TrialRuns:
         client.set_terminated(run_id, "FINISHED" if summary.complete else "KILLED")
 
     def _begin(self) -> Run:
-        client, group = self.store.client, self.group
+        group = self.group
         tags = {
             f"{group.kind}.id": group.id,
             f"{group.kind}.stage": group.stage.name,
             **self.source,
         }
-        run = client.create_run(self.store.experiment_id, run_name=group.id, tags=tags)
-        params = [Param(key, str(value)) for key, value in group.settings.items()]
-        client.log_batch(run.info.run_id, params=params)
-        if group.file:
-            client.log_artifact(run.info.run_id, str(group.file))
-        return run
+        return self.store.client.create_run(self.store.experiment_id, run_name=group.id, tags=tags)
+
+    def _describe(self) -> None:
+        """Say on the run of the whole what was asked for; one that was found may lack it."""
+        client, run_id = self.store.client, self.parent_id
+        client.update_run(run_id, status="RUNNING")
+        params = [Param(key, str(value)) for key, value in self.group.settings.items()]
+        client.log_batch(run_id, params=params)
+        if self.group.file:
+            client.log_artifact(run_id, str(self.group.file))
