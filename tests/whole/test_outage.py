@@ -503,17 +503,11 @@ def test_track_gives_up_on_a_server_that_hangs(
     assert "Traceback" not in printed
 
 
-@pytest.mark.exhaustive
-@pytest.mark.parametrize(
-    ("options", "address"),
-    [([], "127.0.0.1"), (["--host", "127.0.0.2"], "127.0.0.2")],
-    ids=["by default", "on request"],
-)
-def test_the_ui_listens_on_loopback_and_elsewhere_only_if_told_to(
-    repository: Repository, options: list[str], address: str
-) -> None:
+@contextmanager
+def ui(repository: Repository, *options: str) -> Iterator[tuple[psutil.Process, int]]:
+    """The process of the UI, once it listens, and its port."""
     port = free_port()
-    process = subprocess.Popen(
+    process = psutil.Popen(
         [sys.executable, "-m", "pipeline", "ui", "--port", str(port), *options],
         cwd=repository.path,
         env=repository.environment() | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
@@ -523,11 +517,35 @@ def test_the_ui_listens_on_loopback_and_elsewhere_only_if_told_to(
     )
     try:
         until(lambda: bool(listening(port)), "the UI listens")
-        assert listening(port) == {address}
+        yield process, port
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(
+    ("options", "address"),
+    [([], "127.0.0.1"), (["--host", "127.0.0.2"], "127.0.0.2")],
+    ids=["by default", "on request"],
+)
+def test_the_ui_listens_on_loopback_and_elsewhere_only_if_told_to(
+    repository: Repository, options: list[str], address: str
+) -> None:
+    with ui(repository, *options) as (_, port):
+        assert listening(port) == {address}
+
+
+@pytest.mark.exhaustive
+def test_the_ui_shows_the_store_and_no_command_line_its_address(repository: Repository) -> None:
+    with ui(repository) as (process, port):
+        members = (process, *process.children(recursive=True))
+        lines = [" ".join(member.cmdline()) for member in members]
+        assert "mlflow ui" in lines[0]
+        assert not any("sqlite:" in line for line in lines)
+        shown = mlflow.MlflowClient(f"http://127.0.0.1:{port}").search_experiments()
+        assert "autoencoders" in {experiment.name for experiment in shown}
 
 
 def listening(port: int) -> set[str]:
