@@ -25,7 +25,8 @@ SCARCE = 2  # GiB: TensorFlow, data, cache and three trainings take less
 PINNED = re.compile(r"^([\w.-]+)==([\w.+-]+)", re.MULTILINE)  # a line of requirements.lock
 # Of the variables that are kept, those of programs that the pipeline starts or asks.
 KEPT = re.compile(r"(MLFLOW|DVC|RAY|GIT|AWS|PYTHON|LD|TF|KERAS)_?\w*|SHELL|TMPDIR")
-SECRET = re.compile("PASSWORD|TOKEN|SECRET|KEY")
+# The name of a variable, or of a setting of DVC, whose value lets others in.
+SECRET = re.compile("PASSWORD|PASSPHRASE|TOKEN|SECRET|KEY|CONNECTION_STRING", re.IGNORECASE)
 
 
 class Finding(NamedTuple):
@@ -119,8 +120,11 @@ def _git() -> Iterator[Finding]:
 
 
 def _dvc() -> Iterator[Finding]:
-    settings = _said(sys.executable, "-m", "dvc", "config", "--list")
-    yield Finding("DVC", f"{version('dvc')}, with {' '.join(settings.split()) or 'no settings'}")
+    settings = []
+    for line in _said(sys.executable, "-m", "dvc", "config", "--list").splitlines():
+        name, _, value = line.partition("=")
+        settings.append(f"{name}={_shown(name.rpartition('.')[2], value)}")
+    yield Finding("DVC", f"{version('dvc')}, with {' '.join(settings) or 'no settings'}")
 
 
 def _params() -> Iterator[Finding]:
@@ -180,17 +184,18 @@ def _store() -> Iterator[Finding]:
 
 
 def _disk() -> Iterator[Finding]:
-    for name, path in (("repository", Path()), ("temporary files", Path(tempfile.gettempdir()))):
+    temporary = Path(tempfile.gettempdir())
+    for name, path, way in (
+        ("repository", Path(), "move .dvc/cache to another disk: `dvc cache dir --local` names it"),
+        ("temporary files", temporary, "name another folder by TMPDIR"),
+    ):
         free = shutil.disk_usage(path).free / GIB
         text = f"{free:.1f} GiB free in {path.resolve()}"
-        yield Finding(name, text, "make room: `dvc gc --workspace` is one way" * (free < SCARCE))
+        yield Finding(name, text, f"make room there, or {way}" if free < SCARCE else "")
 
 
 def _variables() -> Iterator[Finding]:
-    found = sorted(os.environ.items())  # before what is imported here adds its own
-
-    from pipeline.tracking import address
-
+    found = sorted(os.environ.items())  # before what is imported later adds its own
     pins = variables.pins(load_params(PARAMS).runtime)
     for name, value in found:
         if name in pins:
@@ -198,8 +203,14 @@ def _variables() -> Iterator[Finding]:
         elif name in variables.DROPPED:
             yield Finding("variable", f"{name}={value}: stages drop it: {variables.DROPPED[name]}")
         elif KEPT.fullmatch(name):
-            shown = "..." if SECRET.search(name) else address.redacted(value)
-            yield Finding("variable", f"{name}={shown}: kept")
+            yield Finding("variable", f"{name}={_shown(name, value)}: kept")
+
+
+def _shown(name: str, value: str) -> str:
+    """`value` without what lets others in: a bug report begins with it."""
+    from pipeline.tracking import address
+
+    return "..." if SECRET.search(name) else address.redacted(value)
 
 
 def _said(*command: str) -> str:

@@ -143,3 +143,37 @@ def test_who_holds_a_lock_is_named_and_nothing_is_changed(
         "`make repro` releases it"
     ) in lines
     assert json.loads(record.read_text()) == held
+
+
+def test_what_lets_others_in_to_a_remote_is_not_shown(project: Path, examined: Examined) -> None:
+    (project / ".dvc/config.local").write_text(
+        "['remote \"token\"']\n    url = ssh://me:hid/den@host/folder\n    passphrase = hidden\n"
+        "['remote \"cloud\"']\n    url = s3://bucket/folder\n    region = eu-north-1\n"
+        "    access_key_id = hidden\n    secret_access_key = hidden\n    session_token = hidden\n"
+        "['remote \"azure\"']\n    url = azure://container\n"
+        "    connection_string = AccountName=hidden;AccountKey=hidden==\n"
+        "['remote \"web\"']\n    url = https://host/folder\n    user = me\n    password = hidden\n"
+    )
+    _, lines = examined()
+    (line,) = [line for line in lines if line.startswith("fine   DVC: ")]
+    assert "hid" not in line
+    for shown in (
+        "remote.token.url=ssh://host/folder remote.token.passphrase=...",
+        "remote.cloud.url=s3://bucket/folder remote.cloud.region=eu-north-1",
+        "remote.azure.connection_string=...",
+        "remote.web.user=me remote.web.password=...",
+    ):
+        assert shown in line
+
+
+def test_a_full_disk_is_named_with_what_destroys_nothing(
+    examined: Examined, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "SCARCE", 10**9)  # GiB: no disk has as much
+    code, lines = examined()
+    assert code == 1
+    full = [line for line in lines if " GiB free in " in line]
+    assert [line.split(": ")[0] for line in full] == ["WRONG  repository", "WRONG  temporary files"]
+    assert "dvc cache dir" in full[0]
+    assert "TMPDIR" in full[1]
+    assert not any("dvc gc" in line for line in lines)
