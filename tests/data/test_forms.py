@@ -20,8 +20,9 @@ from ruamel.yaml import YAML
 
 from pipeline.commands import inspect
 from pipeline.data import inspection
-from pipeline.data.files import preparation, readers
+from pipeline.data.files import holding, preparation, readers
 from pipeline.data.files.holding import Array, Kind
+from pipeline.data.files.pixels import DIVISORS, levels
 from pipeline.data.files.sources import Sources
 from pipeline.errors import DataError
 from tests.data.sections import sources, unheard
@@ -34,8 +35,8 @@ TRAIN, VALIDATION, TEST = slice(0, 80), slice(80, 100), slice(100, 120)
 WORDS = np.array(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
 
 
-def _scaled(part: slice) -> Array:
-    flat: Array = (IMAGES[part].reshape(-1, 784) / 255).astype(np.float32)
+def _scaled(part: slice, divisor: int = 255) -> Array:
+    flat: Array = (IMAGES[part].reshape(-1, 784) / divisor).astype(np.float32)
     return flat
 
 
@@ -68,7 +69,7 @@ def openml(folder: Path) -> None:
 
 def classic(folder: Path) -> None:
     parts = (TRAIN, VALIDATION, TEST)
-    pairs = tuple((_scaled(part), LABELS[part].astype(np.int64)) for part in parts)
+    pairs = tuple((_scaled(part, 256), LABELS[part].astype(np.int64)) for part in parts)
     _pickle(folder / "mnist.pkl.gz", pairs, protocol=2)
 
 
@@ -264,6 +265,11 @@ def _meanings() -> dict[str, tuple[Array, Array, str]]:
             "",
         ),
         "floats from 0 to 1 that are k/255": (_scaled(TRAIN), labels, "k/255"),
+        "floats below 1 that are k/256, as the classic `mnist.pkl.gz` has them": (
+            _scaled(TRAIN, 256),
+            labels,
+            "k/256",
+        ),
         "colours whose red, green and blue are alike": (
             np.stack([plain] * 3, axis=1),
             labels,
@@ -299,12 +305,46 @@ def test_a_meaning_is_taken_and_told(tmp_path: Path, found: str) -> None:
 def test_every_shape_and_type_of_images_means_the_same(
     tmp_path: Path, shape: tuple[int, ...], dtype: str
 ) -> None:
-    for scale in (1, 255) if dtype.startswith("f") else (1,):
+    for scale in (1, 255, 256) if dtype.startswith("f") else (1,):
         images = (IMAGES[TRAIN] / scale).astype(dtype).reshape(shape)
         np.savez(tmp_path / "digits.npz", images=images, labels=LABELS[TRAIN])
         dataset = preparation.read(sources(tmp_path / "digits.npz"), 42, unheard)
         found = {*map(bytes, dataset.train_images), *map(bytes, dataset.test_images)}
         assert found == {*map(bytes, IMAGES[TRAIN])}
+
+
+@pytest.mark.parametrize("divisor", [255, 256])
+@pytest.mark.parametrize("dtype", ["f2", "f4"])
+def test_what_floats_are_divided_by_is_decided_over_all_chunks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: str, divisor: int
+) -> None:
+    images = IMAGES[TRAIN].copy()
+    images[0] = np.where(images[0] > 127, 254, 0)  # in 16 bits, 254/255 is 255/256
+    np.save(tmp_path / "digits.npy", (images / divisor).astype(dtype))
+    monkeypatch.setattr(holding, "CHUNK_BYTES", 28 * 28 * np.dtype(dtype).itemsize)
+    notes: list[str] = []
+    found = levels(
+        readers.source(tmp_path / "digits.npy").holding.images["all"],
+        notes.append,
+        to_grey=False,
+        transpose=False,
+    )
+    np.testing.assert_array_equal(np.concatenate([*found]), images)
+    assert notes == [DIVISORS[divisor]]
+
+
+@pytest.mark.parametrize(
+    ("white", "told"), [(np.s_[:1], "with fractions"), (np.s_[1:2], "expected 0 to 0.996094")]
+)
+def test_levels_of_256_are_below_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, white: slice, told: str
+) -> None:
+    images = (IMAGES[TRAIN] / 256).astype(np.float32)
+    images[white, 0, 0] = 1
+    np.savez(tmp_path / "digits.npz", images=images, labels=LABELS[TRAIN])
+    monkeypatch.setattr(holding, "CHUNK_BYTES", images[0].nbytes)
+    with pytest.raises(DataError, match=told):
+        preparation.read(sources(tmp_path / "digits.npz"), 42, unheard)
 
 
 def test_as_many_images_as_each_has_pixels_are_read_where_a_line_is_an_image(
@@ -345,7 +385,7 @@ def _link(path: Path) -> None:
 REFUSED: dict[str, list[tuple[Callable[[Path], object], str]]] = {
     "other fractions: standardised pixels, means of images": [
         (_array((IMAGES / 255 - 0.13) / 0.31), "expected 0 to 255"),
-        (_array((IMAGES.astype(np.float32) + IMAGES[::-1]) / 2), "or each of them divided by 255"),
+        (_array((IMAGES.astype(np.float32) + IMAGES[::-1]) / 2), "divided by 255 or by 256"),
     ],
     "floats, or a CSV's pixels, that are all 0 or 1": [
         (_array((IMAGES > 127).astype(np.float32)), "save them as 0 and 255"),

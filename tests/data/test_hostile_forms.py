@@ -629,10 +629,11 @@ def _of_python_2(array: Array) -> bytes:
     )  # fmt: skip
 
 
-def test_the_classic_pickle_of_python_2_is_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("divisor", [255, 256])
+def test_the_classic_pickle_of_python_2_is_read(tmp_path: Path, divisor: int) -> None:
     pairs = b""
     for part in (slice(0, 60), slice(60, 80), slice(80, 120)):
-        images = (IMAGES[part].reshape(-1, 784) / 255).astype(np.float32)
+        images = (IMAGES[part].reshape(-1, 784) / divisor).astype(np.float32)
         labels = LABELS[part].astype(np.int64)
         pairs += _of_python_2(images) + _of_python_2(labels) + b"\x86"
     path = tmp_path / "mnist.pkl.gz"

@@ -19,6 +19,8 @@ Note = Callable[[str], None]
 WEIGHTS = np.array([19595, 38470, 7471], np.uint32)
 DARK = 16  # what has no level above this may have been counted otherwise: scikit-learn's digits
 SHAPES = "(count, side, side), (count, side * side), or with 1 or 3 channels"
+# What floats from 0 to 1 may be divided by. The classic mnist.pkl.gz has k/256, others k/255.
+DIVISORS = {255: "floats from 0 to 1 taken as k/255", 256: "floats below 1 taken as k/256"}
 
 
 class ColourError(DataError):
@@ -50,8 +52,8 @@ def levels(chunks: Chunks, note: Note, *, to_grey: bool, transpose: bool) -> Ite
         if shaped.dtype != np.uint8:
             scale = scale or _scale(chunks)
             shaped = _bytes(shaped, scale)
-            if scale == 255:
-                say("floats from 0 to 1 taken as k/255")
+            if scale in DIVISORS:
+                say(DIVISORS[scale])
         if shaped.ndim == 4:
             if not to_grey and np.ptp(shaped, axis=3).any():
                 raise ColourError(
@@ -89,11 +91,12 @@ def _channels_last(images: Array) -> Array:
 
 
 def _scale(chunks: Chunks) -> int:
-    """What the numbers of all `chunks` are to be multiplied by: 1, or 255 for floats from 0 to 1.
+    """What the numbers of all `chunks` are to be multiplied by: 1, or what divides those up to 1.
 
-    The first chunk with another number than 0 and 1 decides.
+    The first chunk decides that has another number than 0 and 1, and is not of both `DIVISORS`, as
+    some levels of 16 bits are.
     """
-    white = False
+    white, either = False, False
     for chunk in chunks():
         if chunk.dtype.kind not in "uif":
             raise DataError(f"found pixels of type {chunk.dtype}, expected whole numbers")
@@ -101,9 +104,15 @@ def _scale(chunks: Chunks) -> int:
             return 1
         if chunk.size and not (chunk.min() >= 0 and chunk.max() <= 1):
             return 1
-        if not np.isin(chunk, (0, 1)).all():
-            return 255
         white = white or bool(chunk.any())
+        if np.isin(chunk, (0, 1)).all():
+            continue
+        fitting = [divisor for divisor in DIVISORS if _multiplied(chunk, divisor) is not None]
+        if len(fitting) < len(DIVISORS):
+            return fitting[0] if fitting else 255
+        either = True
+    if either:
+        return 255
     if white:
         raise DataError(
             "found pixels of 0.0 and 1.0 alone, which may be black and white or two levels of 255; "
@@ -114,19 +123,26 @@ def _scale(chunks: Chunks) -> int:
 
 def _bytes(images: Array, scale: int) -> Images:
     low, top = images.min().item(), images.max().item()
-    high = 255 // scale
     # NaN compares false with everything, so it can't pass.
-    if not (low >= 0 and top <= high):
-        raise DataError(f"found pixel values from {low} to {top}, expected 0 to {high}")
+    if not (low >= 0 and top * scale <= 255):
+        raise DataError(f"found pixel values from {low} to {top}, expected 0 to {255 / scale:g}")
     if images.dtype.kind != "f":
         return images.astype(np.uint8)
-    scaled = images.astype(np.promote_types(images.dtype, np.float32), copy=False) * scale
-    rounded = np.rint(scaled)
-    # What is left of k/255 in a type of so many bytes, or in six digits of text.
-    tolerance = 0 if scale == 1 else 0.07 if images.dtype.itemsize == 2 else 0.002
-    if np.abs(scaled - rounded).max() > tolerance:
+    whole = _multiplied(images, scale)
+    if whole is None:
         raise DataError(
             f"found pixel values with fractions ({low} to {top}), expected whole numbers from 0 to "
-            "255, or each of them divided by 255"
+            "255, or each of them divided by 255 or by 256"
         )
+    return whole
+
+
+def _multiplied(images: Array, scale: int) -> Images | None:
+    """Floats times `scale`, if that makes them levels."""
+    scaled = images.astype(np.promote_types(images.dtype, np.float32), copy=False) * scale
+    rounded = np.rint(scaled)
+    # What is left of k/255 in a type of so many bytes, or in six digits of text; k/256 is exact.
+    tolerance = 0 if scale != 255 else 0.07 if images.dtype.itemsize == 2 else 0.002
+    if rounded.max() > 255 or np.abs(scaled - rounded).max() > tolerance:
+        return None
     return rounded.astype(np.uint8)
