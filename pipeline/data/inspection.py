@@ -145,8 +145,10 @@ def _seen(batches: Iterator[Images], found: Found, labels: Array | None) -> Foun
         distinct.update(preparation.digest(image) for image in batch)
         for index, image in enumerate(batch, found.images):
             name = str(labels[index]) if labels is not None and index < len(labels) else ""
+            if name not in samples and len(samples) == MOST_CLASSES:
+                continue
             kept = samples.setdefault(name, [])
-            if len(kept) < SAMPLES and len(samples) <= MOST_CLASSES:
+            if len(kept) < SAMPLES:
                 kept.append(image.copy())
         found.images += len(batch)
     if labels is not None:

@@ -11,6 +11,7 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from pipeline.commands import inspect
+from pipeline.data import inspection
 from pipeline.data.files import holding, preparation
 from pipeline.data.files.holding import Array
 from pipeline.data.files.sources import Sources
@@ -175,9 +176,16 @@ def test_a_path_that_is_no_text_is_told_in_what_can_be_printed() -> None:
     assert done.stdout.startswith("a\\udcff.npz: an .npz file\n")
 
 
-def test_many_classes_are_told_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    np.savez("a.npz", images=IMAGES, labels=np.arange(120) // 2)
+def test_many_classes_are_told_in_a_line_and_drawn_up_to_a_limit(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    np.savez("a.npz", images=IMAGES, labels=np.arange(119, -1, -1) // 2)
     assert "  60 classes, the first part's of 2 to 2\n" in told(capsys, "a.npz")
+    (found,) = inspection.inspect(Path("a.npz")).found
+    assert [*found.samples] == [str(label) for label in range(20, 60)]  # the first that there are
+    assert {len(samples) for samples in found.samples.values()} == {2}
+    with Image.open("sheet.png") as sheet:
+        assert sheet.height < 40 * 80
 
 
 @pytest.mark.parametrize(
