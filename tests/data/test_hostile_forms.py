@@ -22,7 +22,9 @@ from PIL import ExifTags, Image
 
 from pipeline.data.files import preparation, readers
 from pipeline.data.files.holding import Array
+from pipeline.data.inspection import inspect
 from pipeline.errors import DataError
+from pipeline.prediction.answers import answers
 from tests.data.sections import sources, unheard
 from tests.data.test_forms import IMAGES, LABELS, png
 from tests.data.test_readers import DTYPE, GIGABYTE, GZIPPED, MEGABYTE, _deflated, _instructions
@@ -336,7 +338,7 @@ TABLES: dict[str, tuple[bytes, str]] = {
     "a pixel left out": (f"{ROW}\n{ROW.replace(',0,', ',,', 1)}\n".encode(), "no numbers in lines"),
     "not a number": (f"{ROW[:-1]}nan\n".encode(), "from nan to nan"),
     "beyond 255": (f"{ROW[:-1]}256\n".encode(), "from 0.0 to 256.0"),
-    "a header alone": (("label," + ",".join("p" * 784)).encode(), "no line of an image"),
+    "a header alone": (("label," + ",".join("p" * 784)).encode(), "found no image"),
     "no labels": (("\n".join([ROW.partition(",")[2]] * 3)).encode(), "found 784 columns, expected"),
     "quotes over lines": (f'{ROW[:-1]}"0\n{ROW[:-1]}0"\n'.encode(), "in"),
     "bytes that are no text": (
@@ -536,6 +538,29 @@ def test_a_parquet_file_may_hold_whole_numbers_as_floats(tmp_path: Path) -> None
     path.write_bytes(written({"img": images, "label": LABELS[:20].astype(float)}))
     np.testing.assert_array_equal(readers.read(path, "images", "train"), IMAGES[:20])
     np.testing.assert_array_equal(readers.read(path, "labels", "train"), LABELS[:20])
+
+
+NO_ROWS: dict[str, bytes] = {
+    "a CSV of a header": b"label,a,b,c,d\n",
+    "a CSV of a header and a blank line": b"label,a,b,c,d\n\n",
+    "a CSV without labels": b"a,b,c,d\n\n",
+    "Parquet": written({"image": pa.array([], pa.binary()), "label": pa.array([], pa.int64())}),
+    "Parquet without labels": written({"image": pa.array([], pa.binary())}),
+}
+
+
+@pytest.mark.parametrize("content", NO_ROWS.values(), ids=NO_ROWS)
+def test_a_table_without_rows_holds_no_image(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "table"
+    path.write_bytes(content)
+    looks: list[Callable[[], object]] = [
+        lambda: preparation.read(sources(path), 42, unheard),
+        lambda: inspect(path),
+        lambda: [*answers(lambda _: {}, readers.source(path), sources(path))],
+    ]
+    for look in looks:
+        with pytest.raises(DataError, match=f"^{path}: found no image, expected one or more$"):
+            look()
 
 
 def _itself() -> list[Any]:

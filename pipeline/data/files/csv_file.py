@@ -166,8 +166,6 @@ def _lines(file: SourceFile, layout: _Layout) -> Iterator[tuple[int, list[str]]]
                 lines = []
     if lines:
         yield first, lines
-    elif number <= 1 + layout.header:
-        raise DataError("found no line of an image, expected one or more")
 
 
 def _line(stream: BinaryIO, number: int) -> bytes:

@@ -108,8 +108,8 @@ def _labels(file: SourceFile, column: str, classes: list[str]) -> Array:
     if kinds == {str}:
         longest = max(map(len, found))
         check_expansion(4 * longest * len(found), file.limit)
-    elif kinds not in ({int}, {float}):
-        named = ", ".join(sorted(kind.__name__ for kind in kinds)) or "nothing"
+    elif kinds and kinds not in ({int}, {float}):
+        named = ", ".join(sorted(kind.__name__ for kind in kinds))
         raise DataError(f"found labels of type {named}, expected whole numbers or text, one each")
     if classes and kinds == {int}:
         if not 0 <= min(found) <= max(found) < len(classes):

@@ -67,6 +67,8 @@ def levels(chunks: Chunks, note: Note, *, to_grey: bool, transpose: bool) -> Ite
             raise DataError(f"found images of several sizes, {side} and {shaped.shape[1]} pixels")
         lightest = max(lightest, int(shaped.max()))
         yield np.ascontiguousarray(shaped.transpose(0, 2, 1) if transpose else shaped)
+    if side is None:
+        raise DataError("found no image, expected one or more")
     if lightest <= DARK:
         say(f"nearly black: taken as levels of 255, and none is above {lightest}")
 
