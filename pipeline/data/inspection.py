@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.data.datasets import Images
 from pipeline.data.files import class_labels, images, preparation, readers
-from pipeline.data.files.holding import PARTS, Array, Kind, Part, Place
+from pipeline.data.files.holding import PLACES, Array, Kind, Place
 from pipeline.data.files.pixels import ColourError
 from pipeline.data.files.source_file import told
 from pipeline.errors import DataError
@@ -81,8 +81,7 @@ def inspect(path: Path, labels_path: Path | None = None) -> Inspected:
         source = replace(source, holding=replace(source.holding, labels=labels, either=False))
     notes = dict.fromkeys(source.holding.notes)
     places = {**source.holding.images, **source.holding.labels}
-    order: tuple[Place, ...] = ("all", *PARTS)
-    found = [_place(source, place, notes) for place in order if place in places]
+    found = [_place(source, place, notes) for place in PLACES if place in places]
     if not found:
         with told(path):
             source.holding.place("images", "train")
@@ -91,12 +90,11 @@ def inspect(path: Path, labels_path: Path | None = None) -> Inspected:
 
 def _place(source: readers.Source, place: Place, notes: dict[str, None]) -> Found:
     """What is at `place`; an array without a name is labels, if it can be."""
-    part: Part = "train" if place == "all" else place
     held, either = source.holding, source.holding.either
     labels = None
     if place in held.labels:
         try:
-            stored = source.labels(part)
+            stored = source.labels(place)
             with told(source.path):
                 labels = class_labels.flat(stored, None, notes.setdefault)
         except DataError:
@@ -104,7 +102,7 @@ def _place(source: readers.Source, place: Place, notes: dict[str, None]) -> Foun
                 raise
     found = Found(place)
     if place in held.images and not (either and labels is not None):
-        found = _images(source, part, found, labels, notes)
+        found = _images(source, found, labels, notes)
     if labels is not None:
         with told(source.path):
             class_labels.flat(labels, found.images or None, notes.setdefault)
@@ -114,24 +112,24 @@ def _place(source: readers.Source, place: Place, notes: dict[str, None]) -> Foun
 
 
 def _images(
-    source: readers.Source, part: Part, found: Found, labels: Array | None, notes: dict[str, None]
+    source: readers.Source, found: Found, labels: Array | None, notes: dict[str, None]
 ) -> Found:
     """`found`, with what there is to say of the images."""
     noted: dict[str, None] = {}
     try:
-        seen = _seen(_batches(source, part, noted, to_grey=False), replace(found), labels)
+        seen = _seen(_batches(source, found.place, noted, to_grey=False), replace(found), labels)
     except ColourError:
         noted.clear()  # what was understood of those before the first in colour
         in_colour = replace(found, in_colour=True)
-        seen = _seen(_batches(source, part, noted, to_grey=True), in_colour, labels)
+        seen = _seen(_batches(source, found.place, noted, to_grey=True), in_colour, labels)
     notes.update(noted)
     return seen
 
 
 def _batches(
-    source: readers.Source, part: Part, notes: dict[str, None], *, to_grey: bool
+    source: readers.Source, place: Place, notes: dict[str, None], *, to_grey: bool
 ) -> Iterator[Images]:
-    return images.batches(source, part, notes.setdefault, to_grey=to_grey, transpose=False)
+    return images.batches(source, place, notes.setdefault, to_grey=to_grey, transpose=False)
 
 
 def _seen(batches: Iterator[Images], found: Found, labels: Array | None) -> Found:

@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.data.datasets import Images
 from pipeline.data.files import images
-from pipeline.data.files.holding import Part
+from pipeline.data.files.holding import Place
 from pipeline.data.files.readers import Source
 from pipeline.data.files.source_file import told
 from pipeline.data.files.sources import Sources
@@ -30,16 +30,16 @@ def answers(
     Raises:
         DataError: they can't be read, or are of another size than the model takes.
     """
-    whole: tuple[Part, ...] = ("test",)  # any will do where there are no parts
-    for part in source.holding.parts or whole:
-        number, names = 0, source.holding.named(part)
-        for batch in _batches(source, part, settings):
+    none: tuple[Place, ...] = ("test",)  # which complains that there are none
+    for place in source.holding.places or none:
+        number, names = 0, source.holding.named(place)
+        for batch in _batches(source, place, settings):
             with told(source.path):
                 answered = answer(batch)
             called = np.array([*map(_text, islice(names, len(batch)))], dtype=str)
             yield {
                 "input": np.full(len(batch), _text(str(source.path))),
-                "part": np.full(len(batch), part if source.holding.parts else ""),
+                "part": np.full(len(batch), "" if place == "all" else place),
                 "number": np.arange(number, number + len(batch)),
                 "name": called if len(called) else np.full(len(batch), ""),
                 **answered,
@@ -52,12 +52,12 @@ def _text(name: str) -> str:
     return name.encode(errors="backslashreplace").decode()
 
 
-def _batches(source: Source, part: Part, settings: Sources) -> Iterator[Images]:
+def _batches(source: Source, place: Place, settings: Sources) -> Iterator[Images]:
     def note(text: str) -> None:
         print(f"{source.path}: {text}", file=sys.stderr)
 
     chunks = images.batches(
-        source, part, note, to_grey=settings.to_grey, transpose=settings.transpose
+        source, place, note, to_grey=settings.to_grey, transpose=settings.transpose
     )
     for chunk in chunks:
         for first in range(0, len(chunk), STEP):

@@ -98,6 +98,15 @@ def test_images_without_labels_are_described_and_have_no_section(
     assert "# five.png has no labels, which `prepare` needs" in printed
 
 
+def test_images_without_a_part_are_told_beside_those_of_the_training_part(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    np.savez("a.npz", images=IMAGES, labels=LABELS, x_train=IMAGES[:80], y_train=LABELS[:80])
+    printed = told(capsys, "a.npz")
+    assert "\n  120 images of 28 x 28 pixels" in printed
+    assert "\n  train: 80 images of 28 x 28 pixels" in printed
+
+
 def test_labels_alone_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     np.save("labels.npy", LABELS)
     with pytest.raises(DataError, match=r"^labels\.npy: found labels alone"):

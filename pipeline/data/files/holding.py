@@ -15,6 +15,7 @@ Part = Literal["train", "validation", "test"]
 Place = Part | Literal["all"]  # what has no parts is all there is
 Chunks = Callable[[], Iterator[Array]]  # called again, it begins again
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
+PLACES: tuple[Place, ...] = ("all", *PARTS)
 MOST_LISTED = 12  # names
 CHUNK_BYTES = 16 * 2**20  # of images that are handed on at a time, so memory stays bounded
 
@@ -76,12 +77,16 @@ class Holding:
         """The parts that it distinguishes, in order; none, if it is one whole."""
         return tuple(part for part in PARTS if part in self.images)
 
-    def named(self, part: Part) -> Iterator[str]:
-        """The names of the images for `part`, in their order; none, if they have none."""
-        place = self.place("images", part)
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Where it has images, in order: `parts`, and before them what is of none."""
+        return tuple(place for place in PLACES if place in self.images)
+
+    def named(self, place: Place) -> Iterator[str]:
+        """The names of the images at `place`, in their order; none, if they have none."""
         return self.names[place]() if place in self.names else iter(())
 
-    def place(self, kind: Kind, part: Part) -> Place:
+    def place(self, kind: Kind, part: Place) -> Place:
         """Where the `kind` of arrays for `part` are: under its name, or in a file of one whole.
 
         Raises:

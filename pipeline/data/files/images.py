@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 from pipeline.data.datasets import Images
 from pipeline.data.files import pixels, readers
-from pipeline.data.files.holding import Part
+from pipeline.data.files.holding import Place
 from pipeline.data.files.pixels import Note
 from pipeline.data.files.source_file import told
 
 
 def batches(
-    source: readers.Source, part: Part, note: Note, *, to_grey: bool, transpose: bool
+    source: readers.Source, part: Place, note: Note, *, to_grey: bool, transpose: bool
 ) -> Iterator[Images]:
     """The images of `source` for `part`, uint8 (n, side, side), some MiB at a time.
 

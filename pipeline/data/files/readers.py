@@ -18,7 +18,7 @@ from pipeline.data.files import (
     picture_file,
     picture_folder,
 )
-from pipeline.data.files.holding import Array, Holding, Kind, Part, joined
+from pipeline.data.files.holding import Array, Holding, Kind, Part, Place, joined
 from pipeline.data.files.source_file import SourceFile, told
 from pipeline.errors import DataError
 
@@ -58,7 +58,7 @@ class Source:
     path: Path
     holding: Holding
 
-    def images(self, part: Part) -> Iterator[Array]:
+    def images(self, part: Place) -> Iterator[Array]:
         """The images for `part` as they are stored, some MiB at a time.
 
         Raises:
@@ -67,7 +67,7 @@ class Source:
         with told(self.path):
             yield from self.holding.images[self.holding.place("images", part)]()
 
-    def labels(self, part: Part) -> Array:
+    def labels(self, part: Place) -> Array:
         """The labels for `part` as they are stored.
 
         Raises:
