@@ -2,11 +2,14 @@
 
 import argparse
 import json
+import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pipeline.data.files import pictures
+from pipeline.data.files.source_file import told
 from pipeline.data.files.sources import Sources
 from pipeline.data.inspection import Found, Inspected, inspect
 from pipeline.errors import DataError, StorageError
@@ -41,7 +44,7 @@ def main(*, paths: list[Path], sheet: Path) -> None:
         sheet: a PNG of some images of each class of the first of them; the only thing written.
 
     Raises:
-        DataError: one can't be read, or none has images.
+        DataError: one, or what is at `sheet`, can't be read, or none has images.
         StorageError: the sheet can't be written, or would be written over another file.
     """
     _check(sheet, paths)
@@ -60,14 +63,13 @@ def main(*, paths: list[Path], sheet: Path) -> None:
 
 def _check(sheet: Path, paths: list[Path]) -> None:
     """Refuse to draw where another file would be lost, or a folder get one image more."""
-    drawn = sheet.resolve()
-    for path in map(Path.resolve, paths):
-        if path == drawn or (path.is_dir() and path in drawn.parents):
+    drawn = Path(os.path.realpath(sheet))  # unlike `resolve`, also where it can't be looked at
+    for path in map(os.path.realpath, paths):
+        if Path(path) in (drawn, *drawn.parents):
             raise StorageError(f"{sheet}: is one of the images, which --sheet would change")
-    if sheet.exists():
-        with artifacts.open_file(sheet) as file:
-            if file.read(len(pictures.PNG)) != pictures.PNG:
-                raise StorageError(f"{sheet}: is there, and no PNG, which --sheet would write over")
+    with told(sheet), suppress(FileNotFoundError), artifacts.open_file(sheet) as file:
+        if file.read(len(pictures.PNG)) != pictures.PNG:
+            raise StorageError(f"{sheet}: is there, and no PNG, which --sheet would write over")
 
 
 Pair = tuple[Inspected, Inspected | None]  # images and their labels

@@ -1,6 +1,7 @@
 """`python -m pipeline predict`: a champion's answers to images, as a table or as arrays."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -53,7 +54,7 @@ def main(*, inputs: list[Path], output: Path, stage: str) -> None:
         raise StorageError(
             f"{output}: found the ending '{output.suffix}', expected {', '.join(ENDINGS)}"
         )
-    if output.exists():
+    if os.path.lexists(output):  # which, unlike `exists`, has no error; a link is something, too
         raise StorageError(
             f"{output}: found something there, expected nothing: it is kept as it is"
         )

@@ -18,6 +18,7 @@ from pipeline.data.files.sources import Sources
 from pipeline.errors import DataError, StorageError
 from tests.data.sections import unheard
 from tests.data.test_forms import IMAGES, LABELS, WORDS, idx, png
+from tests.users import as_nobody
 
 ROOT = Path(__file__).parents[2]
 
@@ -230,3 +231,33 @@ def test_a_sheet_is_never_one_of_the_images(
         told(capsys, path, sheet=sheet)
     assert Path("five/1.png").read_bytes() == png(IMAGES[0])
     assert [*Path().rglob("*.png")] == [Path("five/1.png")]
+
+
+UNSEEN: dict[str, tuple[str, str]] = {
+    "below a folder that may not be searched": ("locked/a.png", "Permission denied"),
+    "of a name that is too long": ("x" * 256, "File name too long"),
+    "a link to itself": ("loop", "Too many levels of symbolic links"),
+    "below a file": ("file/a.png", "Not a directory"),
+}
+
+
+@pytest.mark.parametrize(("path", "told_"), UNSEEN.values(), ids=UNSEEN)
+@pytest.mark.parametrize("as_sheet", [False, True])
+def test_a_path_that_cannot_be_looked_at_is_told_in_a_line_that_names_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], path: str, told_: str, as_sheet: bool
+) -> None:
+    tmp_path.chmod(0o755)  # as `as_nobody` needs it
+    np.savez("a.npz", images=IMAGES, labels=LABELS)
+    Path("file").touch()
+    Path("loop").symlink_to("loop")
+    Path("locked").mkdir(0)
+    paths = {"sheet": path} if as_sheet else {}
+    with as_nobody(), pytest.raises(DataError, match=f"^{path}: can't be read: {told_}$"):
+        told(capsys, "a.npz" if as_sheet else path, **paths)
+
+
+def test_a_sheet_is_no_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    np.savez("a.npz", images=IMAGES, labels=LABELS)
+    Path("folder").mkdir()
+    with pytest.raises(DataError, match=r"^folder: can't be read: found a folder, expected a file"):
+        told(capsys, "a.npz", sheet="folder")

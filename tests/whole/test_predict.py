@@ -116,6 +116,7 @@ def test_what_can_not_be_answered_is_one_line_and_writes_nothing(
 ) -> None:
     np.save(tmp_path / "small.npy", np.zeros((3, 14, 14), np.uint8))
     (tmp_path / "there.csv").write_text("kept")
+    (tmp_path / "link.csv").symlink_to("nothing")
     output = str(tmp_path / "answers.csv")
     for arguments, told in (
         ((str(tmp_path / "small.npy"), "--output", output), "found shape (3, 14, 14), expected"),
@@ -125,12 +126,14 @@ def test_what_can_not_be_answered_is_one_line_and_writes_nothing(
             (DIGITS, "--output", str(tmp_path / "there.csv")),
             "found something there, expected nothing",
         ),
+        ((DIGITS, "--output", str(tmp_path / "link.csv")), "found something there"),
+        ((DIGITS, "--output", str(tmp_path / f"{'x' * 300}.csv")), "File name too long"),
         ((DIGITS, "--output", str(tmp_path / "a.txt")), "found the ending '.txt', expected .csv"),
     ):
         last = predict(promoted, *arguments, code=1).splitlines()[-1]
         assert last.startswith("error: ")
         assert told in last
-    assert {path.name for path in tmp_path.iterdir()} == {"small.npy", "there.csv"}
+    assert {path.name for path in tmp_path.iterdir()} == {"small.npy", "there.csv", "link.csv"}
     assert (tmp_path / "there.csv").read_text() == "kept"
 
 
