@@ -77,31 +77,41 @@ def inspect(path: Path, labels_path: Path | None = None) -> Inspected:
     """
     source = readers.source(path)
     if labels_path:
-        labels = readers.source(labels_path).holding.labels
-        source = replace(source, holding=replace(source.holding, labels=labels, either=False))
+        given = readers.source(labels_path).holding.labels
+        source = replace(source, holding=replace(source.holding, labels=given, either=False))
     notes = dict.fromkeys(source.holding.notes)
     places = {**source.holding.images, **source.holding.labels}
-    found = [_place(source, place, notes) for place in PLACES if place in places]
+    stored = {place: _labels(source, place, notes) for place in PLACES if place in places}
+    flat = {place: labels for place, labels in stored.items() if labels is not None}
+    alike = class_labels.alike([(labels, notes.setdefault) for labels in flat.values()])
+    labelled = dict(zip(flat, alike, strict=True))
+    found = [_place(source, place, labelled.get(place), notes) for place in stored]
     if not found:
         with told(path):
             source.holding.place("images", "train")
     return Inspected(path, source.holding.form, found, list(notes))
 
 
-def _place(source: readers.Source, place: Place, notes: dict[str, None]) -> Found:
-    """What is at `place`; an array without a name is labels, if it can be."""
-    held, either = source.holding, source.holding.either
-    labels = None
-    if place in held.labels:
-        try:
-            stored = source.labels(place)
-            with told(source.path):
-                labels = class_labels.flat(stored, None, notes.setdefault)
-        except DataError:
-            if not either:
-                raise
+def _labels(source: readers.Source, place: Place, notes: dict[str, None]) -> Array | None:
+    """Those at `place`, if there are any; an array without a name is labels, if it can be."""
+    if place not in source.holding.labels:
+        return None
+    try:
+        stored = source.labels(place)
+        with told(source.path):
+            return class_labels.flat(stored, None, notes.setdefault)
+    except DataError:
+        if source.holding.either:
+            return None
+        raise
+
+
+def _place(
+    source: readers.Source, place: Place, labels: Array | None, notes: dict[str, None]
+) -> Found:
+    """What is at `place`, with these labels."""
     found = Found(place)
-    if place in held.images and not (either and labels is not None):
+    if place in source.holding.images and not (source.holding.either and labels is not None):
         found = _images(source, found, labels, notes)
     if labels is not None:
         with told(source.path):

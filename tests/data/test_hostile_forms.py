@@ -412,7 +412,7 @@ def test_a_csv_is_read_however_it_was_written(tmp_path: Path, form: str, delimit
     read = readers.read(tmp_path / "table.csv", "images", "train")
     np.testing.assert_array_equal(read.reshape(-1, 28, 28), IMAGES[:9])
     labels = readers.read(tmp_path / "table.csv", "labels", "train")
-    np.testing.assert_array_equal(labels, LABELS[:9])
+    np.testing.assert_array_equal(labels, LABELS[:9].astype(str))
 
 
 def test_a_label_behind_the_pixels_is_found_by_its_name(tmp_path: Path) -> None:
@@ -424,7 +424,7 @@ def test_a_label_behind_the_pixels_is_found_by_its_name(tmp_path: Path) -> None:
     ]
     (tmp_path / "table.csv").write_text("\n".join(lines))
     np.testing.assert_array_equal(
-        readers.read(tmp_path / "table.csv", "labels", "train"), LABELS[:9]
+        readers.read(tmp_path / "table.csv", "labels", "train"), LABELS[:9].astype(str)
     )
     read = readers.read(tmp_path / "table.csv", "images", "train")
     np.testing.assert_array_equal(read.reshape(-1, 28, 28), IMAGES[:9])

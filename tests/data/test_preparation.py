@@ -178,6 +178,67 @@ def test_a_test_class_that_was_not_trained_on_is_refused(tmp_path: Path, train: 
         preparation.read(sources(train, test), SEED, unheard)
 
 
+NAMES = np.where(LABELS < 8, LABELS.astype(str), "A")
+DIGITS = LABELS < 8
+
+
+def _csv(path: Path, labels: npt.NDArray[Any], images: npt.NDArray[Any] = IMAGES) -> Path:
+    rows = zip(labels, images.reshape(-1, 16), strict=True)
+    lines = [",".join(map(str, [label, *image])) for label, image in rows]
+    path.write_text("\n".join(["label," + ",".join("p" * 16), *lines]))
+    return path
+
+
+def test_digits_are_names_where_another_part_has_letters_beside_them(tmp_path: Path) -> None:
+    notes: list[str] = []
+    for train, test in (
+        (
+            _csv(tmp_path / "train.csv", NAMES),
+            _csv(tmp_path / "test.csv", NAMES[DIGITS], IMAGES[DIGITS]),
+        ),
+        (
+            _write(tmp_path / "train.npz", labels=NAMES),
+            _write(tmp_path / "test.npz", IMAGES[DIGITS], NAMES[DIGITS]),
+        ),
+    ):
+        dataset = preparation.read(sources(train, test), SEED, notes.append)
+        assert dataset.classes.tolist() == ["3", "7", "A"]
+        assert np.bincount(dataset.test_labels).tolist() == [10, 20]
+    assert notes == []
+
+
+def test_digits_of_a_validation_part_are_names_where_the_training_part_has_letters(
+    tmp_path: Path,
+) -> None:
+    np.savez(
+        tmp_path / "a.npz",
+        train_images=IMAGES,
+        train_labels=NAMES,
+        val_images=IMAGES[DIGITS],
+        val_labels=NAMES[DIGITS],
+    )
+    section = sources(tmp_path / "a.npz", validation="train", test_fraction=1e-9)
+    dataset = preparation.read(section, SEED, unheard)
+    assert dataset.classes.tolist() == ["3", "7", "A"]
+    assert np.bincount(dataset.train_labels).tolist() == [19, 39, 4]
+
+
+def test_text_of_one_part_is_numbers_where_those_of_the_other_are(
+    tmp_path: Path, train: Path
+) -> None:
+    test = _write(tmp_path / "test.npz", labels=LABELS.astype(str))
+    notes: list[str] = []
+    dataset = preparation.read(sources(train, test), SEED, notes.append)
+    assert dataset.classes.tolist() == [3, 7, 8, 9]
+    assert notes == [f"{test}: labels written as text taken as numbers"]
+
+
+def test_numbers_are_not_taken_for_names_that_are_digits(tmp_path: Path, train: Path) -> None:
+    named = _write(tmp_path / "named.npz", labels=NAMES)
+    with pytest.raises(DataError, match=r"train\.npz: found label\(s\) \[3, 7, 8, 9\], expected"):
+        preparation.read(sources(named, train), SEED, unheard)
+
+
 def test_test_images_of_another_size_are_refused(tmp_path: Path, train: Path) -> None:
     test = _write(tmp_path / "test", IMAGES[:, :3, :3])
     with pytest.raises(DataError, match="found images of 3 x 3 pixels, expected 4 x 4 pixels"):

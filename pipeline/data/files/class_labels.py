@@ -1,6 +1,7 @@
 """Labels as they are stored to one whole number, or one name, an image."""
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -14,7 +15,7 @@ WHOLE_NUMBER = re.compile(r"0|[1-9]\d{0,9}")
 
 
 def flat(labels: Array, count: int | None, note: Note) -> Array:
-    """`labels` as int64 (n,), or as text (n,), where classes have names.
+    """`labels` as int64 (n,), or as text (n,), which `alike` may make numbers of.
 
     Args:
         labels: one an image, (n,) or (n, 1), or one-hot, (n, classes).
@@ -29,8 +30,25 @@ def flat(labels: Array, count: int | None, note: Note) -> Array:
         expected = "one for each image" if count is None else f"({count},): one for each image"
         raise DataError(f"found labels of shape {labels.shape}, expected {expected}")
     if labels.dtype.kind in "US":
-        return _names(labels, note)
+        return _names(labels)
     return _whole_numbers(labels).astype(np.int64)
+
+
+def alike(parts: Sequence[tuple[Array, Note]]) -> list[Array]:
+    """The flat labels of all parts of a dataset: as numbers, if all text among them is numbers.
+
+    Else a part with digits alone would have other classes than one with digits and letters.
+
+    Args:
+        parts: what `flat` gave, each with what is told if it was text and is numbers.
+    """
+    labels = [each for each, _ in parts]
+    if not all(_are_numbers(each) for each in labels if each.dtype.kind == "U"):
+        return labels
+    for each, note in parts:
+        if each.dtype.kind == "U":
+            note("labels written as text taken as numbers")
+    return [each.astype(np.int64) for each in labels]
 
 
 def _one_each(labels: Array, note: Note) -> Array:
@@ -45,21 +63,23 @@ def _one_each(labels: Array, note: Note) -> Array:
     return labels
 
 
-def _names(labels: Array, note: Note) -> Array:
+def _names(labels: Array) -> Array:
     try:
         names = labels.astype(str) if labels.dtype.kind == "U" else np.char.decode(labels, "utf-8")
         held = np.unique(names).tolist()
     except ValueError:
         raise DataError("found labels that are no text, expected names in UTF-8") from None
-    if all(map(WHOLE_NUMBER.fullmatch, held)) and max(map(int, held), default=0) <= HIGHEST:
-        note("labels written as text taken as numbers")
-        return names.astype(np.int64)
     for name in held:
         if not 0 < len(name) <= LONGEST_NAME or not name.isprintable() or name != name.strip():
             raise DataError(
                 f"found a class named {name!r}, expected 1 to {LONGEST_NAME} printable characters"
             )
     return names
+
+
+def _are_numbers(names: Array) -> bool:
+    held = np.unique(names).tolist()
+    return all(map(WHOLE_NUMBER.fullmatch, held)) and max(map(int, held), default=0) <= HIGHEST
 
 
 def _whole_numbers(labels: Array) -> Array:

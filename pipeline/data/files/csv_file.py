@@ -14,6 +14,7 @@ from typing import BinaryIO
 import numpy as np
 
 from pipeline.data.files import names
+from pipeline.data.files.class_labels import HIGHEST
 from pipeline.data.files.holding import CHUNK_BYTES, Array, Holding
 from pipeline.data.files.source_file import SourceFile, check_expansion
 from pipeline.errors import DataError
@@ -131,9 +132,12 @@ def _labels(file: SourceFile, layout: _Layout) -> Array:
         found += labels
         check_expansion(4 * longest * len(found), file.limit)
     try:
-        return np.array(found).astype(np.float64)  # whole numbers may be written 5.0
+        numbers = np.array(found).astype(np.float64)
     except ValueError:
         return np.array(found)
+    whole = (numbers >= 0) & (numbers <= HIGHEST) & (numbers == np.floor(numbers))
+    # Text still, since another part may have names beside digits; but 5.0 is "5" in each.
+    return numbers.astype(np.int64).astype("U10") if whole.all() else numbers
 
 
 def _lines(file: SourceFile, layout: _Layout) -> Iterator[tuple[int, list[str]]]:

@@ -52,57 +52,49 @@ class _Reading:
     def dataset(self, seed: int) -> Dataset:
         train_path, labels_path = self.train
         parts: list[Part] = ["train"]
-        validating = "validation" in self._source(train_path).holding.parts
+        tested: tuple[Path, Path, list[Part]] | None = (*self.test, ["test"])
+        held = self._source(train_path).holding.parts
+        validating = "validation" in held
         if validating:
             self._say(train_path, VALIDATION[self.section.validation])
             if self.section.validation == "train":
                 parts.append("validation")
-        images_, labels = self._labelled(*self.train, parts)
-        classes = np.unique(labels)
-        if not 2 <= len(classes) <= MAX_CLASSES:
-            raise DataError(
-                f"{labels_path}: found {len(classes)} class(es), expected 2 to {MAX_CLASSES}"
-            )
-        indices = np.searchsorted(classes, labels).astype(np.uint8)
-
         if validating and self.section.validation == "test":
-            test = self._tested(*self.train, "validation", images_, classes)
-        elif self.test[0] == train_path and "test" not in self._source(train_path).holding.parts:
+            tested = (*self.train, ["validation"])
+        elif self.test[0] == train_path and "test" not in held:
+            tested = None
             if self.test[1] != labels_path:
                 raise DataError(
                     f"{self.test[1]}: found other labels for the images of {train_path}, of which "
                     f"some are held out, expected {labels_path} again"
                 )
-            with told(labels_path):
-                held_out = _stratified(indices, classes, self.section.test_fraction, seed)
-            test = _chosen(images_, held_out), indices[held_out]
-            images_, indices = _chosen(images_, ~held_out), indices[~held_out]
-        else:
-            test = self._tested(*self.test, "test", images_, classes)
-        return Dataset(images_, indices, *test, classes)
 
-    def _tested(
-        self, images_path: Path, labels_path: Path, part: Part, train: Images, classes: Array
-    ) -> tuple[Images, Labels]:
-        """The images of `part`, as large as those of `train`, and indices into `classes`."""
-        found, labels = self._labelled(images_path, labels_path, [part])
-        if found.shape[1:] != train.shape[1:]:
-            raise DataError(
-                f"{images_path}: found images of {_size(found)}, "
-                f"expected {_size(train)} as in {self.train[0]}"
-            )
-        known = classes.tolist()
-        if unknown := [name for name in np.unique(labels).tolist() if name not in known]:
-            raise DataError(
-                f"{labels_path}: found label(s) {unknown[:5]}, "
-                f"expected only those of the training part: {known}"
-            )
-        return found, np.searchsorted(classes, labels).astype(np.uint8)
+        images_, stored = self._labelled(*self.train, parts)
+        test_images, test_stored = self._labelled(*tested) if tested else (images_[:0], [])
+        labels = class_labels.alike([*stored, *test_stored])
+        classes, indices = _classes(labels[: len(parts)], labels_path)
+        if tested:
+            if test_images.shape[1:] != images_.shape[1:]:
+                raise DataError(
+                    f"{tested[0]}: found images of {_size(test_images)}, "
+                    f"expected {_size(images_)} as in {train_path}"
+                )
+            test_indices = _known(labels[-1], classes, tested[1])
+            return Dataset(images_, indices, test_images, test_indices, classes)
+        with told(labels_path):
+            held_out = _stratified(indices, classes, self.section.test_fraction, seed)
+        return Dataset(
+            _chosen(images_, ~held_out),
+            indices[~held_out],
+            _chosen(images_, held_out),
+            indices[held_out],
+            classes,
+        )
 
     def _labelled(
         self, images_path: Path, labels_path: Path, parts: list[Part]
-    ) -> tuple[Images, Array]:
-        """The images of `parts`, (n, side, side), and their labels as they are called, (n,)."""
+    ) -> tuple[Images, list[tuple[Array, Note]]]:
+        """The images of `parts`, (n, side, side), and the flat labels of each, for `alike`."""
         if images_path == labels_path and (held := self._source(images_path).holding).either:
             raise DataError(
                 f"{images_path}: found {held.contents}, images or labels, expected a file of "
@@ -117,17 +109,16 @@ class _Reading:
                 yield batch
             counts.append(count)
 
+        def note(text: str) -> None:
+            self._say(labels_path, text)
+
         found = gathered(chain.from_iterable(map(counted, parts)))
-        source, labels = self._source(labels_path), []
+        labels: list[tuple[Array, Note]] = []
         for part, count in zip(parts, counts, strict=True):
-            stored = source.labels(part)
+            stored = self._source(labels_path).labels(part)
             with told(labels_path):
-                labels.append(
-                    class_labels.flat(stored, count, lambda text: self._say(labels_path, text))
-                )
-        if len({array.dtype.kind for array in labels}) > 1:
-            raise DataError(f"{labels_path}: found names and numbers as labels, expected one kind")
-        return found, np.concatenate(labels)
+                labels.append((class_labels.flat(stored, count, note), note))
+        return found, labels
 
     def _images(self, path: Path, part: Part) -> Iterator[Images]:
         return images.batches(
@@ -180,6 +171,28 @@ def _distinct(images: Images) -> npt.NDArray[np.void]:
 def digest(image: Images) -> bytes:
     """What tells it from any other image."""
     return hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=DIGEST).digest()
+
+
+def _classes(labels: list[Array], path: Path) -> tuple[Array, Labels]:
+    """What the classes of all training `labels`, of `path`, are called, and indices into them."""
+    if len({array.dtype.kind for array in labels}) > 1:
+        raise DataError(f"{path}: found names and numbers as labels, expected one kind")
+    joined = np.concatenate(labels)
+    classes = np.unique(joined)
+    if not 2 <= len(classes) <= MAX_CLASSES:
+        raise DataError(f"{path}: found {len(classes)} class(es), expected 2 to {MAX_CLASSES}")
+    return classes, np.searchsorted(classes, joined).astype(np.uint8)
+
+
+def _known(labels: Array, classes: Array, path: Path) -> Labels:
+    """`labels` of test images, of `path`, as indices into `classes`."""
+    known = classes.tolist()
+    if unknown := [name for name in np.unique(labels).tolist() if name not in known]:
+        raise DataError(
+            f"{path}: found label(s) {unknown[:5]}, "
+            f"expected only those of the training part: {known}"
+        )
+    return np.searchsorted(classes, labels).astype(np.uint8)
 
 
 def _stratified(
