@@ -390,6 +390,12 @@ REFUSED: dict[str, list[tuple[Callable[[Path], object], str]]] = {
     "floats, or a CSV's pixels, that are all 0 or 1": [
         (_array((IMAGES > 127).astype(np.float32)), "save them as 0 and 255"),
     ],
+    "a CSV without names of columns, whose first and last both vary": [
+        (
+            lambda path: (path / "x").write_text("1,0,0,0,9\n2,0,0,0,7\n"),
+            "expected a first line that calls one of them 'label'",
+        ),
+    ],
     "one array (n, n)": [(_array(IMAGES[0]), "reshape it to (count, side, side)")],
     "four arrays in a tuple, whose order nobody agrees on": [
         (

@@ -329,15 +329,22 @@ def test_a_hundred_thousand_pictures_take_the_memory_of_their_names(tmp_path: Pa
 
 
 ROW = ",".join(["5", *map(str, IMAGES[0].ravel())])
+FOUR = f"4{ROW[1:]}"  # of another label: that it differs tells it from a pixel
 LONG_ROW = b"5," + b",".join([b"0" * 4000] * 4) + b"\n"
 TABLES: dict[str, tuple[bytes, str]] = {
     "another count of pixels": (b"5,0,0\n", "found 3 columns"),
     "a row too short": (f"{ROW}\n5,0,0\n".encode(), "3 columns in line 2, expected 785"),
     "a row too long": (f"{ROW}\n{ROW},0\n".encode(), "786 columns in line 2, expected 785"),
-    "a word among the pixels": (f"{ROW}\n{ROW[:-1]}x\n".encode(), "no numbers in lines 1 to 2"),
-    "a pixel left out": (f"{ROW}\n{ROW.replace(',0,', ',,', 1)}\n".encode(), "no numbers in lines"),
-    "not a number": (f"{ROW[:-1]}nan\n".encode(), "from nan to nan"),
-    "beyond 255": (f"{ROW[:-1]}256\n".encode(), "from 0.0 to 256.0"),
+    "a word among the pixels": (
+        f"{FOUR}\n{ROW.replace(',0,', ',x,', 1)}\n".encode(),
+        "no numbers in lines 1 to 2",
+    ),
+    "a pixel left out": (
+        f"{FOUR}\n{ROW.replace(',0,', ',,', 1)}\n".encode(),
+        "no numbers in lines",
+    ),
+    "not a number": (f"{FOUR}\n{ROW[:-1]}nan\n".encode(), "from nan to nan"),
+    "beyond 255": (f"{FOUR}\n{ROW.replace(',0,', ',256,', 1)}\n".encode(), "from 0.0 to 256.0"),
     "a header alone": (("label," + ",".join("p" * 784)).encode(), "found no image"),
     "no labels": (("\n".join([ROW.partition(",")[2]] * 3)).encode(), "found 784 columns, expected"),
     "quotes over lines": (f'{ROW[:-1]}"0\n{ROW[:-1]}0"\n'.encode(), "in"),
@@ -443,6 +450,54 @@ def test_a_word_before_or_behind_the_pixels_is_the_label(tmp_path: Path, last: b
     (read,) = source.images("train")
     np.testing.assert_array_equal(read.reshape(-1, 28, 28), IMAGES[:9])
     assert source.holding.notes == (f"the {'last' if last else 'first'} column taken as labels",)
+
+
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize(
+    "write", [str, "{:.18e}".format, '"{}"'.format], ids=["whole", "float", "in quotes"]
+)
+def test_the_end_that_differs_from_line_to_line_is_the_label(
+    tmp_path: Path, last: bool, write: Callable[[Any], str]
+) -> None:
+    """Behind the pixels as in UCI's files, or before them as in Kaggle's: corners are black."""
+    lines = []
+    for label, image in zip(LABELS[:9], IMAGES[:9], strict=True):
+        fields = [*image.ravel(), label] if last else [label, *image.ravel()]
+        lines.append(",".join(map(write, fields)))
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    source = readers.source(tmp_path / "table.csv")
+    assert source.holding.notes == (f"the {'last' if last else 'first'} column taken as labels",)
+    assert source.labels("train").tolist() == LABELS[:9].astype(str).tolist()
+    (read,) = source.images("train")
+    np.testing.assert_array_equal(read.reshape(-1, 28, 28), IMAGES[:9])
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param("1,0,0,0,9\n2,0,0,0,7", id="both differ"),
+        pytest.param("1,0,0,0,9\n1,0,0,0,9", id="neither differs"),
+        pytest.param("1,0,0,0,9", id="one image"),
+        pytest.param("0.5,0,0,0,9\n0.1,0,0,0,9", id="one has fractions, the other is the same"),
+    ],
+)
+def test_a_csv_whose_labels_may_be_at_either_end_is_refused(tmp_path: Path, lines: str) -> None:
+    (tmp_path / "table.csv").write_text(lines)
+    assert "expected a first line that calls one of them 'label'" in refusal(tmp_path / "table.csv")
+
+
+@pytest.mark.parametrize(
+    ("lines", "labels"),
+    [
+        pytest.param("7,0,0,0,9\nA,0,0,0,7", ["7", "A"], id="a word behind the first line"),
+        pytest.param("0.5,0,0,0,9\n0.1,0,0,0,7", ["9", "7"], id="fractions at the other end"),
+    ],
+)
+def test_what_can_be_no_pixel_is_the_label_and_what_can_be_no_label_a_pixel(
+    tmp_path: Path, lines: str, labels: list[str]
+) -> None:
+    (tmp_path / "table.csv").write_text(lines)
+    assert readers.read(tmp_path / "table.csv", "labels", "train").tolist() == labels
 
 
 def test_the_names_that_pandas_gives_to_columns_are_no_image(tmp_path: Path) -> None:

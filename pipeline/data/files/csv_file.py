@@ -8,7 +8,7 @@ import csv
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 import numpy as np
@@ -22,6 +22,7 @@ from pipeline.errors import DataError
 FORM = "a CSV file"
 LONGEST_LINE = 2**23  # bytes: an image of 1,024 x 1,024 pixels
 MOST_LINES = 2**16  # at once, however short they are
+MOST_VALUES = 256  # of a column, by which it is told whether it is the labels
 # A file is text of this kind if it begins with a field and what ends one.
 FIRST_FIELD = re.compile(rb"(?:\xef\xbb\xbf)?[^,;\t\x00-\x08\x0e-\x1f]*([,;\t])")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -71,6 +72,8 @@ def hold(file: SourceFile) -> Holding:
     with file.opened() as stream:
         first = _text(_line(stream, 1).removeprefix(BYTE_ORDER_MARK), 1)
     layout = _layout(first, begun[1].decode() if begun else ",")
+    if layout.label is None and not _is_square(layout.columns):
+        layout = replace(layout, label=_label_at_an_end(file, layout))
     return Holding.whole(
         FORM,
         f"{layout.columns} columns",
@@ -93,14 +96,52 @@ def _layout(first: str, delimiter: str) -> _Layout:
         label = fields.index(named)
     elif not header and words in ([0], [columns - 1]):
         (label,) = words
-    elif not words and not _is_square(columns) and _is_square(columns - 1):
-        label = 0
-    if not _is_square(columns - (label is not None)):
+    at_an_end = label is None and not words and _is_square(columns - 1)  # but at which?
+    if not _is_square(columns - (label is not None or at_an_end)):
         raise DataError(
             f"read as CSV: found {columns} columns, expected the pixels of a square image, and a "
-            "label in the first column, or in one that the first line calls 'label'; no other"
+            "label in the first column or the last, or in one that the first line calls 'label'; "
+            "no other"
         )
     return _Layout(columns, label, header, bool(named), delimiter)
+
+
+def _label_at_an_end(file: SourceFile, layout: _Layout) -> int:
+    """The first column or the last, by what they hold: in UCI's files labels are behind the pixels.
+
+    Raises:
+        DataError: one may be the labels as well as the other.
+    """
+    first, last = set[str](), set[str]()
+    for _, lines in _lines(file, layout):
+        for line in lines:
+            for held, field in zip((first, last), _ends(line, layout.delimiter), strict=True):
+                if len(held) < MOST_VALUES:
+                    held.add(field)
+    if _sureness(first) == _sureness(last):
+        raise DataError(
+            f"read as CSV: found {layout.columns} columns, of which the first may be the labels as "
+            "well as the last, expected a first line that calls one of them 'label'"
+        )
+    return 0 if _sureness(first) > _sureness(last) else layout.columns - 1
+
+
+def _sureness(held: set[str]) -> int:
+    """How sure it is that these are labels, and no pixels: 2, if a word is among them.
+
+    1, if they may be: whole numbers that differ, which a pixel in a corner often does not.
+    """
+    if not all(map(_is_number, held)):
+        return 2
+    return int(len(held) > 1 and all(float(field).is_integer() for field in held))
+
+
+def _ends(line: str, delimiter: str) -> tuple[str, str]:
+    """The first and the last field: without the others, where there are no quotes."""
+    if '"' in line:
+        first, *_, last = _fields(line, delimiter)
+        return first, last
+    return line.split(delimiter, 1)[0].strip(), line.rsplit(delimiter, 1)[-1].strip()
 
 
 def _images(file: SourceFile, layout: _Layout) -> Iterator[Array]:
