@@ -1,14 +1,14 @@
 """`python -m pipeline inspect`: what files of images hold, and what to write in params.yaml."""
 
 import argparse
+import io
 import json
-import os
 import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pipeline.data.files import pictures
+from pipeline.commands import arguments
 from pipeline.data.files.source_file import told
 from pipeline.data.files.sources import Sources
 from pipeline.data.inspection import Found, Inspected, inspect
@@ -17,6 +17,8 @@ from pipeline.outs import artifacts
 from pipeline.outs.tables import table
 
 SHEET = Path("contact_sheet.png")
+TITLE = "Contact sheet of python -m pipeline inspect"  # by which a sheet is known
+START = 200  # bytes of a PNG, within which it is
 PLAIN = re.compile(r"/?[\w.][\w.-]*(/[\w.-]+)+")  # what YAML takes for a text without quotes
 TEST_FRACTION = 0.2
 SHOWN = 40  # classes of which the images are counted one by one
@@ -63,13 +65,12 @@ def main(*, paths: list[Path], sheet: Path) -> None:
 
 def _check(sheet: Path, paths: list[Path]) -> None:
     """Refuse to draw where another file would be lost, or a folder get one image more."""
-    drawn = Path(os.path.realpath(sheet))  # unlike `resolve`, also where it can't be looked at
-    for path in map(os.path.realpath, paths):
-        if Path(path) in (drawn, *drawn.parents):
-            raise StorageError(f"{sheet}: is one of the images, which --sheet would change")
+    arguments.check_apart(sheet, paths, "--sheet")
     with told(sheet), suppress(FileNotFoundError), artifacts.open_file(sheet) as file:
-        if file.read(len(pictures.PNG)) != pictures.PNG:
-            raise StorageError(f"{sheet}: is there, and no PNG, which --sheet would write over")
+        if TITLE.encode() not in file.read(START):
+            raise StorageError(
+                f"{sheet}: is there, and no contact sheet, which --sheet would write over"
+            )
 
 
 Pair = tuple[Inspected, Inspected | None]  # images and their labels
@@ -100,7 +101,10 @@ def _draw(one: Inspected, labels: Inspected | None, sheet: Path) -> None:
         one = inspect(one.path, labels.path)
     with style.applied(usetex=False):
         samples = next(found.samples for found in one.found if found.samples)
-        artifacts.write_figure(sheet, contact_sheet(one.path.name, samples))
+        content = io.BytesIO()
+        figure = contact_sheet(one.path.name, samples)
+        figure.savefig(content, format="png", metadata={"Software": None, "Title": TITLE})
+        artifacts.write_bytes(sheet, content.getvalue())
 
 
 def _lines(pairs: list[Pair]) -> str:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.commands import arguments
 from pipeline.errors import StorageError
 from pipeline.outs import runtime
 from pipeline.params import PARAMS, load_params
@@ -45,8 +46,8 @@ def main(*, inputs: list[Path], output: Path, stage: str) -> None:
         LockError: the champion is linked, and DVC has its file no more.
         ParamsError: params.yaml is wrong.
         PromotionError: the model has no champion.
-        StorageError: there is something at `output`, it has another ending than those of
-            `ENDINGS`, or it can't be written.
+        StorageError: there is something at `output`, it is in a folder of `inputs`, has another
+            ending than those of `ENDINGS`, or can't be written.
         TrackingError: the store can't be reached, or fails.
     """
     params = load_params(PARAMS)
@@ -58,6 +59,7 @@ def main(*, inputs: list[Path], output: Path, stage: str) -> None:
         raise StorageError(
             f"{output}: found something there, expected nothing: it is kept as it is"
         )
+    arguments.check_apart(output, inputs, "--output")
     runtime.pin(params.runtime)
 
     with runtime.lean_import(used=("pandas",)):

@@ -213,10 +213,11 @@ def test_a_sheet_is_drawn_over_a_sheet_and_over_nothing_else(
     np.savez("a.npz", images=IMAGES, labels=LABELS)
     told(capsys, "a.npz")
     told(capsys, "a.npz")
-    Path("notes.txt").write_text("mine")
-    with pytest.raises(StorageError, match=r"^notes\.txt: is there, and no PNG"):
-        told(capsys, "a.npz", sheet="notes.txt")
-    assert Path("notes.txt").read_text() == "mine"
+    for name, content in (("notes.txt", b"mine"), ("five.png", png(IMAGES[0])), ("none", b"")):
+        Path(name).write_bytes(content)
+        with pytest.raises(StorageError, match=f"^{name}: is there, and no contact sheet, which"):
+            told(capsys, "a.npz", sheet=name)
+        assert Path(name).read_bytes() == content
 
 
 @pytest.mark.parametrize("sheet", ["five/1.png", "sheet.png", "../here/five/sheet.png"])
@@ -227,7 +228,8 @@ def test_a_sheet_is_never_one_of_the_images(
     monkeypatch.chdir(tmp_path / "here")
     Path("five/1.png").write_bytes(png(IMAGES[0]))
     path = "five/1.png" if sheet == "five/1.png" else "."
-    with pytest.raises(StorageError, match=f"^{sheet}: is one of the images"):
+    what = "one of the images, which" if path == sheet else r"in \., whose images"
+    with pytest.raises(StorageError, match=f"^{sheet}: is {what} --sheet would change"):
         told(capsys, path, sheet=sheet)
     assert Path("five/1.png").read_bytes() == png(IMAGES[0])
     assert [*Path().rglob("*.png")] == [Path("five/1.png")]

@@ -127,6 +127,7 @@ def test_what_can_not_be_answered_is_one_line_and_writes_nothing(
             "found something there, expected nothing",
         ),
         ((DIGITS, "--output", str(tmp_path / "link.csv")), "found something there"),
+        ((str(tmp_path), "--output", output), f"is in {tmp_path}, whose images --output would"),
         ((DIGITS, "--output", str(tmp_path / f"{'x' * 300}.csv")), "File name too long"),
         ((DIGITS, "--output", str(tmp_path / "a.txt")), "found the ending '.txt', expected .csv"),
     ):
