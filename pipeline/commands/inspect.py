@@ -146,7 +146,11 @@ def _section(pairs: list[Pair]) -> Sources | None:
 
 def _written(value: Any) -> str:
     """`value` as YAML."""
-    return value if isinstance(value, str) and PLAIN.fullmatch(value) else json.dumps(value)
+    if isinstance(value, str) and PLAIN.fullmatch(value):
+        return value
+    # JSON alone would write two halves for an emoji, which YAML does not put together.
+    written = json.dumps(value, ensure_ascii=False)
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in written)
 
 
 def _described(found: Found) -> str:

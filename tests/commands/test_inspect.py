@@ -184,6 +184,7 @@ def test_a_path_that_is_no_text_is_told_in_what_can_be_printed() -> None:
         check=True,
     )
     assert done.stdout.startswith("a\\udcff.npz: an .npz file\n")
+    assert section(done.stdout).train_images == name
 
 
 def test_many_classes_are_told_in_a_line_and_drawn_up_to_a_limit(
@@ -199,7 +200,12 @@ def test_many_classes_are_told_in_a_line_and_drawn_up_to_a_limit(
 
 
 @pytest.mark.parametrize(
-    "name", ["my digits.npz", "no: #1.npz", "-a.npz", "yes", "é.npz", "5", "null", ".inf"]
+    "name",
+    [
+        *("my digits.npz", "no: #1.npz", "-a.npz", "yes", "é.npz", "5", "null", ".inf"),
+        *("\N{GRINNING FACE}", "a\x7fb", "a\x85b", "a\u2028b", "a\nb", '\\"'),
+        *("\ufeff", "\U000e0001"),  # without a glyph, and without a meaning
+    ],
 )
 def test_the_section_names_any_path(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with Path(name).open("wb") as file:
