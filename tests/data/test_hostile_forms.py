@@ -198,6 +198,12 @@ def _many_bombs(path: Path) -> None:
         (path / "five" / f"bomb{index}.png").write_bytes(bomb)
 
 
+def _as_part(path: Path) -> Path:
+    for name in ("five", "four"):
+        os.renames(path / name, path / "train" / name)
+    return path / "train"
+
+
 FOLDERS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a link out of it": (
         lambda path: (path / "five/x.png").symlink_to("/etc/passwd"),
@@ -233,6 +239,18 @@ FOLDERS: dict[str, tuple[Callable[[Path], object], str]] = {
             (path / "four").rename(path / "Train"),
         ],
         "expected one folder for each part",
+    ),
+    "a folder beside one of a part": (
+        lambda path: os.renames(path / "five", path / "train/five"),
+        "found four beside train, in which are folders",
+    ),
+    "another file in a class of a part": (
+        lambda path: (_as_part(path) / "five/x.txt").write_text("?"),
+        "train/five/x.txt: not a readable picture",
+    ),
+    "a file beside the classes of a part": (
+        lambda path: (_as_part(path) / "labels.csv").touch(),
+        "train: found the file labels.csv beside folders",
     ),
     "no picture in a class": (
         lambda path: [shutil.move(file, path / f".{file.stem}") for file in path.rglob("*.png")],
@@ -272,6 +290,12 @@ def test_a_folder_that_may_not_be_read_is_refused(tmp_path: Path) -> None:
     with as_nobody():
         assert "Permission denied" in refusal(folder)
     (folder / "five").chmod(0o755)
+
+
+def test_a_class_may_be_called_as_a_part_is(tmp_path: Path) -> None:
+    folder = folder_of_classes(tmp_path / "pictures")
+    (folder / "five").rename(folder / "train")
+    assert preparation.read(sources(folder), 42, unheard).classes.tolist() == ["four", "train"]
 
 
 def test_names_that_begin_with_a_dot_are_left_out(tmp_path: Path) -> None:

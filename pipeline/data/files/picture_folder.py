@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.data.files import names, pictures
 from pipeline.data.files.holding import Array, Chunks, Holding, Place, listed
-from pipeline.data.files.source_file import allowed, check_expansion
+from pipeline.data.files.source_file import allowed, check_expansion, told
 from pipeline.errors import DataError
 from pipeline.outs import artifacts
 
@@ -25,12 +25,14 @@ class _Pictures:
 
     Attributes:
         root: the folder.
+        top: what was asked for: that folder, or the one of all parts.
         classes: names of the folders in it that they are in; none, where they are in it itself.
         of: each picture's class, an index, (n,).
         files: their names, in the same order.
     """
 
     root: Path
+    top: Path
     classes: Sequence[str]
     of: Array
     files: Sequence[str]
@@ -62,15 +64,23 @@ def hold(path: Path) -> Holding:
     folders, files = _listed(path, root)
     places: dict[Place, _Pictures] = {}
     notes: list[str] = []
-    if folders and all(map(names.part, folders)):
-        for name in folders:
-            places[names.part(name) or "all"] = _pictures(path / name, root)
+    others = [name for name in folders if not names.part(name)]
+    parts = [name for name in folders if name not in others]
+    if parts and not others:
+        for name in parts:
+            with told(Path(name)):
+                places[names.part(name) or "all"] = _pictures(path / name, path, root)
         if len(places) < len(folders):
             raise DataError(f"found {', '.join(folders)}, expected one folder for each part")
         if files:
             notes.append(f"left out what is beside the folders: {listed(files)}")
     else:
-        places["all"] = _pictures(path, root)
+        if any(_listed(path / name, root)[0] for name in parts):
+            raise DataError(
+                f"found {listed(others)} beside {listed(parts)}, in which are folders, expected "
+                "folders of parts alone, or of classes alone"
+            )
+        places["all"] = _pictures(path, path, root)
     for found in places.values():
         notes += (f"no class: {name}, a folder without a picture" for name in found.empty)
 
@@ -104,14 +114,14 @@ def _listed(path: Path, root: Path) -> tuple[list[str], list[str]]:
     return sorted(folders), sorted(files)
 
 
-def _pictures(path: Path, root: Path) -> _Pictures:
+def _pictures(path: Path, top: Path, root: Path) -> _Pictures:
     classes, files = _listed(path, root)
     if classes and files:
         raise DataError(f"found the file {files[0]} beside folders, expected one or the other")
     if not classes:
         if not files:
             raise DataError("found no picture, expected PNGs or JPEGs, or folders of them")
-        return _Pictures(path, (), np.zeros(len(files), np.intp), files)
+        return _Pictures(path, top, (), np.zeros(len(files), np.intp), files)
     found: list[str] = []
     counts = []
     for name in classes:
@@ -127,13 +137,13 @@ def _pictures(path: Path, root: Path) -> _Pictures:
     of = np.repeat(np.arange(len(classes)), counts)
     turns = np.concatenate([(np.arange(count) + 0.5) / max(count, 1) for count in counts])
     order = np.argsort(turns, kind="stable")
-    return _Pictures(path, classes, of[order], [found[index] for index in order])
+    return _Pictures(path, top, classes, of[order], [found[index] for index in order])
 
 
 def _decoded(found: _Pictures) -> Iterator[Array]:
     size, held, taken = None, 0, 0
     for path in found.paths():
-        name = path.relative_to(found.root)
+        name = path.relative_to(found.top)
         try:
             with artifacts.open_file(path) as file:
                 held += os.fstat(file.fileno()).st_size
