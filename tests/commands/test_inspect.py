@@ -68,6 +68,14 @@ def test_images_and_labels_in_files_of_their_own_find_each_other(
         assert sheet.height > 750  # a row for each of ten classes
 
 
+def test_a_csv_of_labels_alone_finds_its_images(capsys: pytest.CaptureFixture[str]) -> None:
+    np.savetxt("images.csv", IMAGES.reshape(-1, 784), "%d", ",")
+    np.savetxt("labels.csv", LABELS, "%d")
+    printed = told(capsys, "images.csv", "labels.csv")
+    assert "labels.csv: a CSV file\n  the only column taken as labels\n" in printed
+    assert section(printed).train_labels == "labels.csv"
+
+
 def test_one_hot_labels_are_no_images_whatever_their_shape(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

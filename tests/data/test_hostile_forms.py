@@ -26,7 +26,7 @@ from pipeline.data.inspection import inspect
 from pipeline.errors import DataError
 from pipeline.prediction.answers import answers
 from tests.data.sections import sources, unheard
-from tests.data.test_forms import IMAGES, LABELS, png
+from tests.data.test_forms import IMAGES, LABELS, WORDS, labelled, png
 from tests.data.test_readers import DTYPE, GIGABYTE, GZIPPED, MEGABYTE, _deflated, _instructions
 from tests.memory import peak_below, traced  # noqa: F401 - a fixture
 from tests.users import as_nobody
@@ -522,6 +522,31 @@ def test_what_can_be_no_pixel_is_the_label_and_what_can_be_no_label_a_pixel(
 ) -> None:
     (tmp_path / "table.csv").write_text(lines)
     assert readers.read(tmp_path / "table.csv", "labels", "train").tolist() == labels
+
+
+COLUMNS: dict[str, str] = {
+    "numbers": "\n".join(map(str, LABELS)),
+    "numbers, as NumPy writes them": "\n".join(map("{:.18e}".format, LABELS)),
+    "below its name": "\n".join(["Label", *map(str, LABELS)]),
+    "words below its name, in quotes, of Windows": "\r\n".join(
+        ['"class"', *(f'"{word}, no less"' for word in WORDS[LABELS])]
+    ),
+}
+
+
+@pytest.mark.parametrize("text", COLUMNS.values(), ids=COLUMNS)
+def test_a_column_alone_is_the_labels_of_another_file(tmp_path: Path, text: str) -> None:
+    images, labels = tmp_path / "images.csv", tmp_path / "labels.csv"
+    np.savetxt(images, IMAGES.reshape(-1, 784), "%d", ",")
+    labels.write_text(text + "\n", newline="")
+    section = sources(images, train_labels=str(labels), test_labels=str(labels))
+    dataset = preparation.read(section, 42, unheard)
+    found = labelled(dataset.train_images, dataset.train_labels)
+    found += labelled(dataset.test_images, dataset.test_labels)
+    _, indices = np.unique([f"{word}, no less" for word in WORDS[LABELS]], return_inverse=True)
+    assert sorted(found) == labelled(IMAGES, indices if "no less" in text else LABELS)
+    with pytest.raises(DataError, match="found a column of labels, expected images of all or"):
+        readers.read(labels, "images", "train")
 
 
 def test_the_names_that_pandas_gives_to_columns_are_no_image(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""CSV: an image a line, its pixels row by row, a label before or behind them.
+"""CSV: an image a line, its pixels row by row, a label before or behind them; or labels alone.
 
 What is between them, commas, semicolons or tabs, the first line tells. Lines are read one by one,
 so neither a long file nor an endless line takes much memory.
@@ -25,6 +25,12 @@ MOST_LINES = 2**16  # at once, however short they are
 MOST_VALUES = 256  # of a column, by which it is told whether it is the labels
 # A file is text of this kind if it begins with a field and what ends one.
 FIRST_FIELD = re.compile(rb"(?:\xef\xbb\xbf)?[^,;\t\x00-\x08\x0e-\x1f]*([,;\t])")
+# So it is if its first line is a number, or a name for labels, alone: the only column is labels.
+ONE_COLUMN = re.compile(
+    rb'(?:\xef\xbb\xbf)?"?(?:\d[\d.]*(?:e\+\d+)?|%b)"?\r?\n'
+    % "|".join(names.KINDS["labels"]).encode(),
+    re.IGNORECASE,
+)
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -54,12 +60,13 @@ class _Layout:
     def notes(self) -> tuple[str, ...]:
         if self.label is None or self.named:
             return ()
-        return (f"the {'last' if self.label else 'first'} column taken as labels",)
+        which = "last" if self.label else "first" if self.pixels else "only"
+        return (f"the {which} column taken as labels",)
 
 
 def recognises(start: bytes) -> bool:
     """Whether a file that begins with `start` is one."""
-    return bool(FIRST_FIELD.match(start))
+    return bool(ONE_COLUMN.match(start) or FIRST_FIELD.match(start))
 
 
 def hold(file: SourceFile) -> Holding:
@@ -76,8 +83,8 @@ def hold(file: SourceFile) -> Holding:
         layout = replace(layout, label=_label_at_an_end(file, layout))
     return Holding.whole(
         FORM,
-        f"{layout.columns} columns",
-        lambda: _images(file, layout),
+        f"{layout.columns} columns" if layout.pixels else "a column of labels",
+        (lambda: _images(file, layout)) if layout.pixels else None,
         None if layout.label is None else lambda: _labels(file, layout),
         layout.notes,
     )
@@ -87,10 +94,13 @@ def _layout(first: str, delimiter: str) -> _Layout:
     fields = _fields(first, delimiter)
     columns = len(fields)
     words = [column for column, field in enumerate(fields) if not _is_number(field)]
+    called = names.chosen(fields).get(("labels", "all"))
+    if columns == 1 and (called or not words):
+        return _Layout(columns, 0, bool(called), bool(called), delimiter)
     # pandas names columns without a name by their numbers.
     numbered = _are_numbers_in_order([field for field in fields if _is_number(field)])
     header = len(words) > 1 or numbered  # a single word may be the label
-    named = names.chosen(fields).get(("labels", "all")) if header else None
+    named = called if header else None
     label: int | None = None
     if named:
         label = fields.index(named)
