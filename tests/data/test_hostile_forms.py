@@ -20,7 +20,7 @@ import pyarrow.parquet
 import pytest
 from PIL import ExifTags, Image
 
-from pipeline.data.files import preparation, readers
+from pipeline.data.files import pictures, preparation, readers
 from pipeline.data.files.holding import Array
 from pipeline.data.inspection import inspect
 from pipeline.errors import DataError
@@ -634,6 +634,19 @@ def test_names_of_a_hub_that_do_not_fit_the_labels_are_refused(
     metadata = {"huggingface": json.dumps(described)}
     pyarrow.parquet.write_table(columns.replace_schema_metadata(metadata), path)
     assert told in refusal(path)
+
+
+def test_of_a_parquet_file_a_few_groups_of_rows_are_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (512, 256, 256), np.uint8)
+    path = tmp_path / "table.parquet"
+    content = {"image": [saved(image, compress_level=0) for image in noise]}
+    path.write_bytes(written(content, row_group_size=32))
+    del noise, content
+    monkeypatch.setattr(pictures, "CHUNK_BYTES", MEGABYTE)
+    with peak_below(24 * MEGABYTE):  # of 32
+        assert sum(len(images) for images in readers.source(path).images("train")) == 512
 
 
 def test_a_parquet_file_may_hold_whole_numbers_as_floats(tmp_path: Path) -> None:

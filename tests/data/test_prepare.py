@@ -124,7 +124,6 @@ BROKEN: dict[str, Callable[[Repository], bytes | None]] = {
     "1 GB packed": lambda _: test_readers.BOMBS["npz of 1 GB"][0],
     "10 GB packed": lambda _: test_readers.BOMBS["gzipped idx of 10 GB"][0],
     "a picture of 900 million pixels": lambda _: test_hostile_forms.claiming(30_000, 30_000),
-    "a page of Parquet of 300 MB": lambda _: _parquet_page(300 * 2**20),
     "CSV without an end": _replaced(_endless_csv),
     "missing": _replaced(lambda _: None),
     "folder": _replaced(Path.mkdir),
@@ -190,6 +189,18 @@ def test_a_folder_that_another_user_may_not_write_to_is_told_in_one_line(
     nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *reading)
     told = _assert_told_in_one_line(repository.prepare(*nobody))
     assert "data/prepared/train_images.npy: can't be written: Permission denied; nothing" in told
+    assert repository.outs() == before
+
+
+def test_more_in_a_group_of_rows_than_there_is_room_for_is_told_with_the_way_out(
+    repository: Repository,
+) -> None:
+    before = repository.outs()
+    repository.write(_parquet_page(300 * 2**20))
+    with _limit(resource.RLIMIT_DATA, 2 * 2**30):
+        told = _assert_told_in_one_line(repository.prepare())
+    assert "found more than 268435456 bytes in a page or a group of rows" in told
+    assert told.endswith("write them with a smaller `row_group_size`\n")
     assert repository.outs() == before
 
 

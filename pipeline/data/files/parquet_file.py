@@ -138,7 +138,9 @@ def _opened(file: SourceFile, column: str = "") -> Iterator["ParquetFile"]:
 
     with file.seekable() as opened:
         with _limited(), _told():
-            parquet = ParquetFile(opened, read_dictionary=[column] if column else None)
+            # A buffer ahead of what is read would keep the whole file.
+            dictionary = [column] if column else None
+            parquet = ParquetFile(opened, read_dictionary=dictionary, pre_buffer=False)
         yield parquet
 
 
@@ -147,7 +149,10 @@ def _told() -> Iterator[None]:
     try:
         yield
     except MemoryError:
-        raise DataError(f"found a page of more than {HEADROOM} bytes, expected pictures") from None
+        raise DataError(
+            f"found more than {HEADROOM} bytes in a page or a group of rows, expected pictures; "
+            "write them with a smaller `row_group_size`"
+        ) from None
     except Exception as error:  # Arrow has errors of many kinds
         reason = str(error) or type(error).__name__
         raise DataError(f"not a readable Parquet file: {reason}") from None
