@@ -49,7 +49,7 @@ def main(*, stage: str, folds: int) -> None:
     name = f"crossval-{stage}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     state = replace(dvc_lock.current(stage), outs={})
     command = f"python -m pipeline crossval --stage {stage} --folds {folds}"
-    recorder = Recorder(Group("crossval", name, state, {"folds": folds}, None, command))
+    group = Group("crossval", name, state, {"folds": folds}, None, command)
     ended: list[Trial] = []
 
     def add(drawn: Mapping[str, Any], report: Mapping[str, Any]) -> None:
@@ -64,6 +64,7 @@ def main(*, stage: str, folds: int) -> None:
         print(f"fold {drawn[FOLD]}/{folds}  given up: its workers were lost", flush=True)
 
     with cluster.cluster(settings.runtime, dataset):
+        recorder = Recorder(group)  # not before there is a cluster to make what it records
         cluster.run(
             work,
             dataset,
