@@ -66,7 +66,7 @@ def test_a_champion_is_served_from_the_remote_and_one_that_dvc_has_lost_is_named
     )
     promote = ("promote", "--stage", "train_conv_ae")
     refused = linked.main(*promote, code=1)
-    assert "error: data/models/conv_ae.keras: found md5" in refused
+    assert "error: mnist-conv-ae: data/models/conv_ae.keras: found md5" in refused
     # What a run has is what it was logged with, whatever params.yaml says by now.
     linked.edit_params(lambda text: text.replace("artifacts: reference", "artifacts: copy"))
     assert linked.main(*promote, code=1) == refused
