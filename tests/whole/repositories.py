@@ -26,6 +26,7 @@ from pipeline import __main__, stage_files
 from pipeline.data.files import readers
 from pipeline.data.files.holding import Kind
 from pipeline.outs import dvc_lock
+from pipeline.tracking import store as _store  # noqa: F401 - sets variables of MLflow for good
 from pipeline.training.declaration import trainings
 from tests.whole.mlflow_server import free_port
 from tests.whole.serving import serving

@@ -65,11 +65,11 @@ def test_a_champion_is_served_from_the_remote_and_one_that_dvc_has_lost_is_named
         f"error: model.keras: found md5 {md5} neither in DVC's cache nor in its remote"
     )
     promote = ("promote", "--stage", "train_conv_ae")
-    refused = linked.main(*promote, code=1).splitlines()[-1]  # after DVC's progress
-    assert refused.startswith("error: mnist-conv-ae: data/models/conv_ae.keras: found md5")
+    refused = linked.main(*promote, code=1)
+    assert "error: mnist-conv-ae: data/models/conv_ae.keras: found md5" in refused
     # What a run has is what it was logged with, whatever params.yaml says by now.
     linked.edit_params(lambda text: text.replace("artifacts: reference", "artifacts: copy"))
-    assert linked.main(*promote, code=1).splitlines()[-1] == refused
+    assert linked.main(*promote, code=1) == refused
     linked.dvc("remote", "remove", "store")
     without = linked.main(*promote, code=1)
     assert "is not in DVC's cache" in without
