@@ -13,7 +13,7 @@ from pipeline.errors import ParamsError, RepositoryError
 from pipeline.outs import artifacts
 from pipeline.outs.dvc_lock import StageState
 from pipeline.reproduction import dvc_cache
-from tests.report.conftest import Project
+from tests.report.conftest import Project, entered
 
 DVC_YAML = """
 stages:
@@ -50,11 +50,8 @@ def made(tmp_path_factory: pytest.TempPathFactory, new_repository: Path) -> Proj
 
 @pytest.fixture
 def project(made: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A copy of it to change, the current folder."""
-    path = Path(shutil.copytree(made.path, tmp_path / "project", symlinks=True))
-    monkeypatch.chdir(path)
-    dvc_cache.folder.cache_clear()
-    return Project(path)
+    """A copy to change, the current folder."""
+    return entered(made, tmp_path, monkeypatch)
 
 
 def commit(project: Project) -> None:

@@ -74,10 +74,15 @@ def made(tmp_path_factory: pytest.TempPathFactory, new_repository: Path) -> Proj
     return project
 
 
-@pytest.fixture
-def project(made: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A copy of it to change, the current folder."""
-    path = Path(shutil.copytree(made.path, tmp_path / "project", symlinks=True))
+def entered(made: Project, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A copy of `made`, in `folder`, to change: the current folder."""
+    path = Path(shutil.copytree(made.path, folder / "project", symlinks=True))
     monkeypatch.chdir(path)
     dvc_cache.folder.cache_clear()
     return Project(path)
+
+
+@pytest.fixture
+def project(made: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A copy to change, the current folder."""
+    return entered(made, tmp_path, monkeypatch)
