@@ -22,8 +22,7 @@ def workspace() -> Iterator[Path]:
         RepositoryError: this is no git repository.
     """
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        root = Path(folder) / "clone"
-        root = clone(root)
+        root = clone(Path(folder) / "clone")
         (root / ".venv").symlink_to(sys.prefix)
         yield root
 

@@ -67,7 +67,7 @@ def _train(stage: str, training: "Training", params: "PipelineParams") -> None:
             on_model=announce,
             on_epoch=[progress.reporter(section.epochs), live.log_epoch],
         )
-        with dvc_lock.held(stage):
+        with dvc_lock.held(checkpoint.inputs):
             trained = training.train(task)
         trained.write(stage)
         print(progress.result(trained.metrics), flush=True)

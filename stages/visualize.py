@@ -34,7 +34,7 @@ def main(params: PipelineParams, section: Params) -> None:
     from pipeline.tracking.live import LiveRun
 
     with style.applied(usetex=section.usetex), LiveRun("visualize") as run:
-        with dvc_lock.held("visualize"), FigurePool() as pool:
+        with dvc_lock.held(dvc_lock.current("visualize")), FigurePool() as pool:
             _draw(pool, params, section)
         run.complete()
 

@@ -1,7 +1,6 @@
 """`python -m pipeline inspect`: what files of images hold, and what to write in params.yaml."""
 
 import argparse
-import io
 import json
 import re
 from contextlib import suppress
@@ -101,10 +100,7 @@ def _draw(one: Inspected, labels: Inspected | None, sheet: Path) -> None:
         one = inspect(one.path, labels.path)
     with style.applied(usetex=False):
         samples = next(found.samples for found in one.found if found.samples)
-        content = io.BytesIO()
-        figure = contact_sheet(one.path.name, samples)
-        figure.savefig(content, format="png", metadata={"Software": None, "Title": TITLE})
-        artifacts.write_bytes(sheet, content.getvalue())
+        artifacts.write_figure(sheet, contact_sheet(one.path.name, samples), TITLE)
 
 
 def _lines(pairs: list[Pair]) -> str:

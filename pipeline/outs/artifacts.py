@@ -150,15 +150,15 @@ def read_history(path: Path) -> list[Row]:
         return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
 
 
-def write_figure(path: Path, figure: "Figure") -> None:
-    """Write `figure` to `path` as a PNG."""
-    write_bytes(path, png(figure))
+def write_figure(path: Path, figure: "Figure", title: str | None = None) -> None:
+    """Write `figure` to `path` as a PNG, with `title` in its metadata."""
+    write_bytes(path, png(figure, title))
 
 
-def png(figure: "Figure") -> bytes:
+def png(figure: "Figure", title: str | None = None) -> bytes:
     """`figure` as a PNG without the metadata that names versions."""
     content = io.BytesIO()
-    figure.savefig(content, format="png", metadata={"Software": None})
+    figure.savefig(content, format="png", metadata={"Software": None, "Title": title})
     return content.getvalue()
 
 

@@ -154,18 +154,17 @@ def current(stage: str, root: Path = Path()) -> StageState:
 
 
 @contextmanager
-def held(stage: str) -> Iterator[None]:
-    """Let `stage` make its results, and refuse them if what it depends on has changed meanwhile.
+def held(before: StageState) -> Iterator[None]:
+    """Let a stage make its results, and refuse them if it does not depend on `before` any more.
 
     DVC hashes deps and params when the command has ended: it would record the results of the old
     ones as those of the new.
 
     Raises:
-        LockError: the command, a dep or a param is another than when the block began.
+        LockError: the command, a dep or a param is another when the block ends.
     """
-    before = current(stage)
     yield
-    now = current(stage)
+    now = current(before.name)
     changed = [
         name
         for old, new in ((before.deps, now.deps), (before.params, now.params))
@@ -174,8 +173,8 @@ def held(stage: str) -> Iterator[None]:
     ]
     if before.fingerprint != now.fingerprint:
         raise LockError(
-            f"{stage}: {', '.join(changed) or 'dvc.yaml'} changed while it ran, expected what it "
-            "began with; its results are not kept, `make repro` runs it again"
+            f"{before.name}: {', '.join(changed) or 'dvc.yaml'} changed while it ran, expected "
+            "what it began with; its results are not kept, `make repro` runs it again"
         )
 
 

@@ -26,16 +26,15 @@ NAME_LENGTH = 80  # characters; more would not fit a legend
 
 def tags(state: StageState) -> dict[str, str]:
     """What a run of `state` is found by, and where it comes from."""
-    found = {
+    return {
         "dvc.stage": state.name,
         "dvc.fingerprint": state.fingerprint,
         **source_tags(state.cmd),
     }
-    # `make track` may be called after a commit that gives other results than those of dvc.lock.
-    return found if _is_current(state) else found | {"git.dirty": "true"}
 
 
-def _is_current(state: StageState) -> bool:
+def is_current(state: StageState) -> bool:
+    """Whether the code, data and params of now give `state`."""
     try:
         return dvc_lock.current(state.name).fingerprint == state.fingerprint
     except UserError:  # a dep is missing, a param is not what it should be

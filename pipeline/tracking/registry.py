@@ -7,9 +7,8 @@ from pathlib import Path
 import mlflow
 from mlflow.entities import Run
 
-from pipeline import stage_files
 from pipeline.errors import PromotionError
-from pipeline.outs import paths
+from pipeline.outs import dvc_lock, paths
 from pipeline.outs.dvc_lock import StageState
 from pipeline.tracking import model_package, provenance, references, results
 from pipeline.tracking.gate import Version
@@ -138,8 +137,8 @@ def check_outs(store: Store, state: StageState, run: Run) -> None:
     """
     with tempfile.TemporaryDirectory() as folder:
         file = store.client.download_artifacts(run.info.run_id, provenance.LOCK_ENTRY, folder)
-        entry = stage_files.document(Path(file))["stages"][state.name]
-    tracked = {out["path"]: out["md5"] for out in entry["outs"]}
+        Path(file).rename(Path(folder) / paths.LOCK)
+        tracked = dvc_lock.locked(state.name, Path(folder)).outs
     for path, md5 in state.outs.items():
         if tracked.get(path) != md5:
             raise PromotionError(

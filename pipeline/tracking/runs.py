@@ -111,8 +111,11 @@ def _log(store: Store, run: Run, state: StageState, alive: SignOfLife) -> None:
 
 
 def make(store: Store, state: StageState) -> None:
-    """The run of `state`, whole."""
-    complete(store, begin(store, state), state, alive=lambda: None)
+    """The run of `state`, whole; dirty after a commit that gives other results than dvc.lock's."""
+    run = begin(store, state)
+    if not provenance.is_current(state):
+        store.client.set_tag(run.info.run_id, "git.dirty", "true")
+    complete(store, run, state, alive=lambda: None)
 
 
 def _log_training(store: Store, run: Run, state: StageState, alive: SignOfLife) -> None:

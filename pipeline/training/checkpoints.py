@@ -31,13 +31,18 @@ class Checkpoint:
     When its block ends well, the outs are written and the state is removed; when it ends by an
     exception, or does not end, the state stays.
 
+    Attributes:
+        path: the file with it.
+        inputs: what the stage depends on, as it was at the start.
+
     Raises:
         LockError: a dep of the stage is missing.
     """
 
     def __init__(self, stage: str, runtime: params.Runtime) -> None:
-        inputs = [dvc_lock.current(stage).fingerprint, environment.used(runtime)]
-        key = hashlib.md5(json.dumps(inputs, sort_keys=True).encode())  # noqa: S324
+        self.inputs = dvc_lock.current(stage)
+        named = [self.inputs.fingerprint, environment.used(runtime)]
+        key = hashlib.md5(json.dumps(named, sort_keys=True).encode())  # noqa: S324
         self.path = paths.CHECKPOINTS / stage / f"{key.hexdigest()}.npz"
 
     def __enter__(self) -> Self:

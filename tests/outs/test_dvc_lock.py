@@ -149,14 +149,14 @@ def test_results_are_refused_when_what_they_depend_on_changes_meanwhile(
     edit: Callable[[], None], changed: str
 ) -> None:
     told = rf"^make: {changed} changed while it ran, expected what it began with; "
-    with pytest.raises(LockError, match=told), dvc_lock.held("make"):
+    with pytest.raises(LockError, match=told), dvc_lock.held(dvc_lock.current("make")):
         edit()
 
 
 @pytest.mark.usefixtures("repository")
 @other_changes
 def test_results_are_kept_when_something_else_changes_meanwhile(edit: Callable[[], None]) -> None:
-    with dvc_lock.held("make"):
+    with dvc_lock.held(dvc_lock.current("make")):
         edit()
 
 

@@ -22,6 +22,7 @@ from pipeline.outs import dvc_lock, environment, machine
 from pipeline.params import load_params
 from pipeline.sweeps import params_text
 from pipeline.tracking import provenance
+from tests.whole.mlflow_server import empty
 from tests.whole.repositories import ROOT, STAGES, Repository, copied, make_repository
 
 pytestmark = pytest.mark.slow
@@ -321,8 +322,7 @@ def test_a_record_of_the_environment_with_the_marks_of_a_conflict_stops_all_befo
 
 
 def test_track_names_what_it_has_no_run_for_and_makes_the_others(copy: Repository) -> None:
-    for run in copy.runs():
-        copy.client.delete_run(run.info.run_id)
+    empty(copy.client)
     (copy.path / "data/models/classifier.txt").write_text("another")
     printed = copy.main("track", code=1)
     assert printed.count("run made") == len(STAGES) - 2  # `prepare` has none
@@ -332,8 +332,7 @@ def test_track_names_what_it_has_no_run_for_and_makes_the_others(copy: Repositor
 def test_a_run_of_results_that_the_code_no_longer_gives_is_marked_as_dirty(
     copy: Repository,
 ) -> None:
-    for run in copy.runs():
-        copy.client.delete_run(run.info.run_id)
+    empty(copy.client)
     copy.edit_params(lambda text: text.replace("code_units: 100", "code_units: 12"))
     copy.run("git", "commit", "--quiet", "--all", "--message", "another code, without results")
     copy.main("track")
